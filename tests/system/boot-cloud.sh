@@ -1,0 +1,12 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# time: 240
+# Debian's cloud kernel, as it comes, on the interpreter: one processor.
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+boot_checks cloud/vmlinuz interp 1 512M
+ok "the ledger counted the writes to the serial port" \
+	at_least "$(stat_count io ns16550)" 100
+ok "the ledger counted the idle processor" at_least "$(stat_count hlt)" 1
+finish

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Halts with interrupts off: nothing in the guest can ever wake it. */
+#include "tiny.inc"
+start:
+	cli
+1:	hlt
+	jmp	1b
