@@ -82,9 +82,10 @@ struct exit {
 			uint32_t index;
 			uint64_t value;
 		} msr;
-		/* CPUID: eax, ecx in; all four out */
+		/* CPUID: eax, ecx, cr4, xcr0 in; the four registers out */
 		struct {
 			uint32_t eax, ebx, ecx, edx;
+			uint64_t cr4, xcr0;
 		} cpuid;
 		/* VMCALL: KVM's convention, RAX = number, RBX RCX RDX RSI */
 		struct {
