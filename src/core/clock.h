@@ -13,18 +13,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct timer;
+#include "base/list.h"
 
 struct clock {
 	pthread_mutex_t lock; /* over everything below; innermost of all locks */
-	bool is_running;
 	uint64_t tsc_khz;
-	uint64_t base_host_tsc; /* host TSC at which base_* were true */
-	uint64_t base_tsc;
-	uint64_t base_ns;
-	uint32_t sequence; /* of the four above: lock-free readers */
-	struct timer **heap;
-	unsigned count, capacity;
+	bool has_host_tsc; /* the host's TSC is invariant: use it */
+	uint64_t multiplier; /* nanoseconds per TSC tick, 32.32 */
+
+	/* Readers take no lock: odd while the four below change. */
+	_Atomic uint32_t sequence;
+	_Atomic bool is_running;
+	_Atomic uint64_t base_host_tsc; /* when base_* were true */
+	_Atomic uint64_t base_tsc;
+	_Atomic uint64_t base_ns;
+
+	struct list timers; /* by deadline; a machine has a few dozen */
 	/* Called, under the lock, when the earliest deadline came nearer. */
 	void (*wake)(void *argument);
 	void *wake_argument;
@@ -41,8 +45,9 @@ struct timer {
 	pthread_mutex_t *lock;
 	void (*fn)(void *argument);
 	void *argument;
-	unsigned index; /* in the heap, from 1; 0: not set */
-	uint64_t armed; /* generation of timer_set/cancel */
+	struct list link;
+	bool is_set; /* clock->lock; and the owner's, to read it */
+	bool is_firing; /* off the list, fn not yet called */
 };
 
 /* Stopped, at 0 ns. Measures the TSC's rate where the CPU does not tell. */
@@ -63,11 +68,12 @@ void clock_set(struct clock *clock, uint64_t ns, uint64_t tsc);
 
 void timer_init(struct timer *timer, struct clock *clock, pthread_mutex_t *lock,
 		void (*fn)(void *), void *argument);
+/* Setting it again moves it. */
 void timer_set(struct timer *timer, uint64_t deadline_ns);
 void timer_cancel(struct timer *timer);
 static inline bool timer_is_set(const struct timer *timer)
 {
-	return timer->index != 0;
+	return timer->is_set;
 }
 
 /* Nanoseconds until the earliest deadline; ~0 when none, or stopped. */
