@@ -31,7 +31,7 @@ enum vcpu_request {
 	VCPU_FLUSH = 1 << 6,
 	/* Drop translated code of ranges that changed. */
 	VCPU_CODE = 1 << 7,
-	/* Run queued work on the vCPU's thread (vcpu_call). */
+	/* Run queued work on the vCPU's thread (vcpu_run_on). */
 	VCPU_CALL = 1 << 8,
 };
 
@@ -56,9 +56,10 @@ struct vcpu {
 	struct exit_table exits;
 	_Atomic uint64_t events[ENGINE_EVENTS_MAX];
 
-	/* vcpu_call's slot, under vm->lock. */
+	/* vcpu_run_on's slot, under vm->lock. */
 	void (*call)(struct vcpu *vcpu, void *argument);
 	void *call_argument;
+	bool has_ended; /* its thread will run no more calls */
 };
 
 /* Sets request bits, wakes a waiting vCPU, kicks a running one. Any thread;
@@ -73,6 +74,9 @@ uint32_t vcpu_take(struct vcpu *vcpu, uint32_t bits);
  * Own thread, no lock held.
  */
 void vcpu_wait(struct vcpu *vcpu, uint32_t bits);
+
+/* The thread's function: parked at first, then run, until VCPU_STOP. */
+void *vcpu_main(void *vcpu);
 
 /*
  * Runs fn on the vCPU's thread, outside the engine's run, and waits for it:
