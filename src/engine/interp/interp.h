@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The reference interpreter's inside: one vCPU, and the contracts between its
+ * files.
+ *
+ * Rules of the house:
+ *  1. An instruction is a function (interp_fn). It reads everything it needs,
+ *     may fault while reading or while checking a write, and only then changes
+ *     state: nothing is half-committed. REP forms commit per element.
+ *  2. Faults leave by interp_fault (longjmp to the run loop): frames in between
+ *     hold no cleanup variables and no locks. s.rip is the faulting
+ *     instruction's until the run loop moves it to next_rip.
+ *  3. The world (RAM, ports, MSRs, time) is reached through struct interp_ops
+ *     only, so that tests, bt and nested guests bring their own.
+ *  4. Arithmetic flags are the silicon's: the host's own instruction with
+ *     LAHF/SETO around it, undefined flags included.
+ *  5. vCPUs share nothing here but guest memory; locked operations are host
+ *     atomics on the guest's page.
+ *  6. Code is decoded into blocks keyed by guest physical address and mode; a
+ *     block compares its bytes with memory each time it is entered, so no
+ *     write, through whatever alias or by whomever, leaves stale code. A store
+ *     to the page that is executing ends the block after the instruction.
+ */
+#pragma once
+
+#include <setjmp.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/exit.h"
+#include "x86/addr.h"
+#include "x86/cpu_state.h"
+#include "x86/cpuid.h"
+#include "x86/insn.h"
+
+struct vcpu;
+struct interp;
+
+typedef void interp_fn(struct interp *cpu, const struct insn *insn);
+
+/* All on the vCPU's thread. `world` is interp->world. */
+struct interp_ops {
+	/*
+	 * The page of RAM or ROM at gpa (page-aligned) as a host pointer into
+	 * the guest view, or NULL: then every access is an MMIO exit.
+	 */
+	uint8_t *(*page)(void *world, gpa_t gpa, bool *is_writable);
+	/* The page is about to be written: dirty log. */
+	void (*dirty)(void *world, gpa_t gpa);
+	/* Everything that is an exit: exit_handle, or a test's own. */
+	enum exit_action (*exit)(void *world, struct exit *exit);
+	uint64_t (*tsc)(void *world);
+	uint64_t (*random)(void *world);
+	/* Interrupts that the local APIC holds: vcpu_has/take_interrupt. */
+	bool (*has_interrupt)(void *world);
+	int (*take_interrupt)(void *world);
+	uint8_t (*get_tpr)(void *world);
+	void (*set_tpr)(void *world, uint8_t cr8);
+};
+
+/*
+ * Software TLB: per kind of access and per privilege view, direct mapped. An
+ * entry hits when tag equals (linear page | generation); addend turns a linear
+ * address into a host pointer.
+ */
+enum mmu_access { MMU_READ, MMU_WRITE, MMU_EXEC, MMU_ACCESSES };
+
+/* User; supervisor; supervisor with SMAP in force (CR4.SMAP, AC = 0). */
+enum mmu_view { MMU_USER, MMU_SUPERVISOR, MMU_SMAP, MMU_VIEWS };
+
+#define TLB_ENTRIES 512
+
+struct tlb_entry {
+	uint64_t tag;
+	uintptr_t addend;
+};
+
+struct tlb {
+	struct tlb_entry entry[MMU_VIEWS][MMU_ACCESSES][TLB_ENTRIES];
+};
+
+/* Engine events, for core/engine.h's table. */
+enum interp_event {
+	INTERP_INSTRUCTIONS,
+	INTERP_BLOCKS_DECODED,
+	INTERP_TLB_FILLS,
+	INTERP_TLB_FLUSHES,
+	INTERP_EXCEPTIONS,
+	INTERP_INTERRUPTS,
+	INTERP_EVENT_COUNT,
+};
+
+struct interp {
+	struct cpu_state s;
+
+	/* Where s.rip goes when the instruction completes; branches set it. */
+	uint64_t next_rip;
+	/* The block ends after this instruction: mode, mapping, interrupt
+	 * flag or own code changed. */
+	bool end_block;
+	/* Derived from s by interp_mode_changed. */
+	enum x86_mode mode;
+	uint8_t cpl;
+	enum mmu_view view; /* of data accesses */
+	bool is_flat; /* 64-bit: DS ES SS CS bases are 0, no limits */
+
+	uint64_t instructions; /* retired */
+	/* Set by vcpu_request through kick: look at vcpu->requests. */
+	_Atomic bool attention;
+
+	uint64_t tlb_generation; /* bits 11:0 of a tag, never 0 */
+	struct tlb tlb;
+
+	/* Host address of the page being executed: stores compare with it. */
+	const uint8_t *code_page;
+
+	struct vcpu *vcpu; /* NULL in unit tests */
+	const struct interp_ops *ops;
+	void *world;
+	const struct cpuid_table *cpuid;
+	struct block_cache *blocks;
+	struct host_unit *host_unit; /* x87 to AVX on the host's own units */
+	jmp_buf fault;
+	struct cpu_event pending; /* what interp_fault raised */
+};
+
+/* Recomputes mode, cpl, view, is_flat; ends the block. Call after any change of
+ * CR0, CR4, EFER, RFLAGS.AC/VM, CS or SS. */
+void interp_mode_changed(struct interp *cpu);
+
+/*
+ * Faults. The instruction is abandoned; nothing it did may be visible. The
+ * error code is pushed for vectors that have one.
+ */
+_Noreturn void interp_fault(struct interp *cpu, enum vector vector,
+			    uint32_t error);
+_Noreturn void interp_page_fault(struct interp *cpu, gva_t gva, uint32_t error);
+
+/* Shorthand for what most instructions need. */
+_Noreturn static inline void fault_ud(struct interp *cpu)
+{
+	interp_fault(cpu, VECTOR_UD, 0);
+}
+
+_Noreturn static inline void fault_gp(struct interp *cpu, uint32_t error)
+{
+	interp_fault(cpu, VECTOR_GP, error);
+}
+
+/* --- memory: mmu.c -------------------------------------------------------- */
+
+/*
+ * The linear address of [offset, +size) in a segment, with the checks of SDM 3,
+ * 5.3 and 5.5: canonical form in 64-bit mode, else limit, type and null
+ * selector: #GP(0), or #SS(0) for SS. `offset` is already truncated to the
+ * address size.
+ */
+gva_t mem_linear(struct interp *cpu, enum segment segment, uint64_t offset,
+		 unsigned size, enum mmu_access access);
+
+/*
+ * Sizes 1, 2, 4, 8: the fast path is a TLB hit within a page. A write that
+ * crosses pages checks both before it changes either. Little-endian, zero
+ * extended.
+ */
+uint64_t mem_read(struct interp *cpu, enum segment segment, uint64_t offset,
+		  unsigned size);
+void mem_write(struct interp *cpu, enum segment segment, uint64_t offset,
+	       uint64_t value, unsigned size);
+
+/* The same for any size up to 4096 bytes: vectors, XSAVE areas, ENTER. */
+void mem_read_bytes(struct interp *cpu, enum segment segment, uint64_t offset,
+		    void *to, unsigned size);
+void mem_write_bytes(struct interp *cpu, enum segment segment, uint64_t offset,
+		     const void *from, unsigned size);
+/* Faults as the write would; changes nothing but A and D bits. */
+void mem_check_write(struct interp *cpu, enum segment segment, uint64_t offset,
+		     unsigned size);
+
+/*
+ * Read-modify-write. begin translates for writing and gives a pointer to the
+ * operand: into guest memory when it lies in one page of RAM, else to `bounce`
+ * holding a copy. `end` puts a bounced operand back and does the book-keeping
+ * of a write. Between them nothing may fault. A locked operation is a host
+ * atomic on `host`; where the operand was bounced (MMIO, two pages) begin took
+ * the split lock that all vCPUs' bounced locked operations share.
+ */
+struct mem_rmw {
+	uint8_t *host;
+	bool is_bounced, is_locked;
+	gva_t gva;
+	unsigned size;
+	_Alignas(16) uint8_t bounce[16];
+};
+
+void mem_rmw_begin(struct interp *cpu, struct mem_rmw *rmw,
+		   enum segment segment, uint64_t offset, unsigned size,
+		   bool is_locked);
+void mem_rmw_end(struct interp *cpu, struct mem_rmw *rmw);
+
+/*
+ * A host pointer for up to *size bytes from the offset, for REP strings: *size
+ * is cut at the page's end. NULL when that is not plain RAM (or would fault:
+ * the element path then faults precisely).
+ */
+uint8_t *mem_span(struct interp *cpu, enum segment segment, uint64_t offset,
+		  unsigned *size, enum mmu_access access);
+
+/* Linear, with supervisor rights whatever the CPL: descriptor tables, TSS. */
+uint64_t mem_read_system(struct interp *cpu, gva_t gva, unsigned size);
+void mem_write_system(struct interp *cpu, gva_t gva, uint64_t value,
+		      unsigned size);
+
+/*
+ * Code: a host pointer to the byte at linear address `gva`, readable to the
+ * end of its page, and its guest physical address. Faults as a fetch does. NULL
+ * when the page is not RAM or ROM.
+ */
+const uint8_t *mem_fetch(struct interp *cpu, gva_t gva, gpa_t *gpa);
+
+/* Invalidation, SDM 3, 4.10.4. Over-invalidating is allowed. */
+void tlb_flush(struct interp *cpu);
+void tlb_flush_page(struct interp *cpu, gva_t gva);
+
+/* --- segments, events, system instructions -------------------------------- */
+
+/* Loads a segment register as MOV and POP do (SDM 2, MOV; SDM 3, 5.9). */
+void segment_load(struct interp *cpu, enum segment segment, uint16_t selector);
+
+/*
+ * Delivers an event through the IDT (SDM 3, 6.12, 6.14): faults, traps, INT n,
+ * NMI, interrupts. An exception on the way becomes #DF or a triple fault as
+ * table 6-5 has it; false: triple fault, the CPU is shut down.
+ */
+bool event_deliver(struct interp *cpu, const struct cpu_event *event);
+
+/* --- instructions --------------------------------------------------------- */
+
+struct interp_handler {
+	enum x86_op op;
+	interp_fn *fn;
+};
+
+/* One table per file, `{0}` (fn NULL) at its end; handlers.c merges them. */
+extern const struct interp_handler alu_handlers[];
+extern const struct interp_handler move_handlers[];
+extern const struct interp_handler shift_handlers[];
+extern const struct interp_handler multiply_handlers[];
+extern const struct interp_handler bit_handlers[];
+extern const struct interp_handler branch_handlers[];
+extern const struct interp_handler stack_handlers[];
+extern const struct interp_handler string_handlers[];
+extern const struct interp_handler io_handlers[];
+extern const struct interp_handler atomic_handlers[];
+extern const struct interp_handler system_handlers[];
+extern const struct interp_handler transfer_handlers[];
+extern const struct interp_handler fpu_handlers[];
+
+/* What the host's own units execute (host_unit.c): every x87, MMX, SSE and AVX
+ * row that no table above names. */
+void exec_host_unit(struct interp *cpu, const struct insn *insn);
+void exec_undefined(struct interp *cpu, const struct insn *insn);
+
+/* The function for a decoded instruction, specialized by its operands;
+ * exec_undefined when the CPU model does not offer it. Never NULL. */
+interp_fn *interp_handler_find(const struct interp *cpu,
+			       const struct insn *insn);
+
+/* --- the processor -------------------------------------------------------- */
+
+/* A CPU in reset state. NULL when out of memory. */
+struct interp *interp_create(const struct interp_ops *ops, void *world,
+			     const struct cpuid_table *cpuid);
+void interp_destroy(struct interp *cpu);
+
+enum interp_result {
+	INTERP_LEAVE, /* attention, an exit said EXIT_LEAVE, or the count is up */
+	INTERP_WAIT, /* HLT */
+	INTERP_SHUTDOWN, /* triple fault */
+};
+
+/*
+ * Executes up to `count` instructions (~0: no limit), delivering what is
+ * pending at each boundary. A fault counts as an instruction when it has been
+ * delivered.
+ */
+enum interp_result interp_execute(struct interp *cpu, uint64_t count);
