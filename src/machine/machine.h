@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A whole virtual machine, from a description to an exit status: the board, its
+ * devices, the boot image, the event loop. The command line fills in a
+ * machine_config; nothing below machine/ knows of options.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/engine.h"
+
+struct machine;
+struct vm;
+
+/* Strings are the caller's and outlive the machine. */
+struct machine_config {
+	const char *name; /* NULL: the kernel's file name */
+	const char *engine; /* "auto" or an engine's name; NULL: auto */
+	const char *cpu; /* CPU model; NULL: the default */
+	const char *kernel, *initrd;
+	const char *append; /* kernel command line, added to the default */
+	bool no_default_append; /* use `append` alone */
+	uint64_t ram_size; /* bytes, multiple of the page size */
+	unsigned vcpus; /* 1 to VM_VCPUS_MAX */
+	const char *console; /* host/console.h; NULL: "stdio" */
+	const char *debug_log; /* file for the debug port; NULL: stderr */
+	bool no_reboot; /* a reset by the guest ends the VM */
+	unsigned grace_ms; /* from SIGTERM's power button to the hard end */
+	const char *stat_file; /* where --stat goes; NULL: stderr */
+	bool stat; /* print the ledger at the end */
+	bool stat_json;
+};
+
+/* Engines in order of preference, NULL at the end. */
+extern const struct engine_ops *const machine_engines[];
+
+/*
+ * Checks everything, loads the image and builds the machine; nothing runs yet.
+ * Logs one clear line and returns -errno when something is wrong: the caller
+ * then exits with 125.
+ */
+int machine_create(const struct machine_config *config,
+		   struct machine **machine);
+
+/*
+ * Runs until the guest or the host ends it, on the calling thread (the event
+ * loop). Returns the process's exit status: 0 for power-off, the debug-exit
+ * and exit-status ports' values, 125 when the machine failed, 128 + n when
+ * signal n ended it hard.
+ */
+int machine_run(struct machine *machine);
+
+void machine_destroy(struct machine *machine); /* NULL is fine */
