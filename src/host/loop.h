@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The event loop: one thread that waits for file descriptors and for the VM's
- * clock. Handlers run on it and hold no lock when they are called.
+ * The event loop: one thread that waits for file descriptors and for
+ * the earliest timer. Handlers run on it and hold no lock when they are called.
  */
 #pragma once
 
 #include <stdint.h>
 
-struct clock;
 struct loop;
 
 /* Embedded in its owner; the file descriptor stays the owner's. */
@@ -28,8 +27,19 @@ int loop_change(struct loop *loop, struct loop_watch *watch, uint32_t events);
 /* After this fn is not called again, not even for events already fetched. */
 void loop_remove(struct loop *loop, struct loop_watch *watch);
 
-/* Runs this clock's timers (core/clock.h) on the loop; takes clock->wake. */
-void loop_set_clock(struct loop *loop, struct clock *clock);
+/*
+ * Whose timers run on the loop: next_ns says how long until the earliest is
+ * due (~0: none), run runs what is due. loop_wake, from any thread and under
+ * any lock, makes the loop ask again.
+ */
+struct loop_timers {
+	uint64_t (*next_ns)(void *argument);
+	void (*run)(void *argument);
+	void *argument;
+};
+
+void loop_set_timers(struct loop *loop, const struct loop_timers *timers);
+void loop_wake(struct loop *loop);
 
 /* fn once, soon, on the loop's thread. Any thread; async-signal-safe is not
  * promised. Several calls before it ran may be one. */
