@@ -58,7 +58,7 @@ timeout -k 5 200 "$RINGFENCE" run --kernel "$kernel" --engine interp -m 64M \
 pid=$!
 exec 7<"$TMPDIR/pipe"
 sleep 5
-monitor=$(pgrep -P $pid | head -n 1)
+read -r monitor _ <"/proc/$pid/task/$pid/children"
 : >"$TMPDIR/out"
 dirty() { awk '/^Private_Dirty/ { n += $2 } END { print n }' "/proc/$1/smaps_rollup"; }
 ok "nobody reads: little memory is used" \
