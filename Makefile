@@ -4,6 +4,7 @@
 # Sources are found, not listed.  A source or a test that needs a library says
 # so itself, in a comment of its own line that begins with "link:", for example
 #	/* link: -lzstd */
+# Each src/helper/<name>.c is a program of its own, ringfence-<name>.
 # Rules for one kind of test stand in tests/<kind>/build.mk.
 
 VARIANT ?= release
@@ -50,10 +51,13 @@ all_ldflags := -pthread $(link_$(VARIANT)) $(LDFLAGS)
 
 sources    := $(sort $(shell find src -name '*.[cS]'))
 headers    := $(sort $(shell find src -name '*.h'))
-objects    := $(patsubst %,$(out)/%.o,$(basename $(sources)))
+objects    := $(patsubst %,$(out)/%.o,$(basename \
+	$(filter-out src/helper/%,$(sources))))
+helper_src := $(filter src/helper/%.c,$(sources))
+helpers    := $(patsubst src/helper/%.c,ringfence-%,$(helper_src))
 layers     := $(shell sed -n 's/^\([a-z][^:]*\):.*/\1/p' src/layers.txt)
 src_libs   := $(sort $(shell sed -n 's,^/\* link: \(.*\) \*/$$,\1,p' \
-	/dev/null $(sources)))
+	/dev/null $(filter-out src/helper/%,$(sources))))
 unit_src   := $(sort $(shell find tests/unit -name 'test_*.c'))
 unit_progs := $(patsubst %.c,$(out)/%,$(unit_src))
 fuzz_src   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
@@ -69,9 +73,10 @@ layer_of = $(strip $(foreach l,$(layers),$(if $(filter $(l)/%,$(1)),$(l))))
 archive  = $(patsubst %,$(out)/lib/%.a,$(subst /,-,$(1)))
 libs_for = $(call archive,$(call closure,$(call layer_of,$(1))))
 
-programs := $(if $(main),$(out)/ringfence)
+programs := $(if $(main),ringfence) $(helpers)
+built    := $(addprefix $(out)/,$(programs))
 ifeq ($(VARIANT),release)
-programs += $(if $(main),build/ringfence)
+built    += $(addprefix build/,$(programs))
 endif
 
 .PHONY: all objects test quick unit-progs fuzz fuzz-random lint format \
@@ -80,7 +85,7 @@ endif
 .SECONDARY:
 .DEFAULT_GOAL := all
 
-all: $(if $(main),$(programs),objects)
+all: $(built) objects
 objects: $(objects)
 
 # --- the program -------------------------------------------------------------
@@ -104,7 +109,14 @@ $(out)/ringfence: $(objects)
 	$(CC) $(all_ldflags) -o $@ $^ $(src_libs)
 
 build/ringfence: build/release/ringfence
+$(addprefix build/,$(helpers)): build/ringfence-%: build/release/ringfence-%
+build/ringfence $(addprefix build/,$(helpers)):
 	@cp -f $< $@.tmp && mv -f $@.tmp $@
+
+$(addprefix $(out)/,$(helpers)): $(out)/ringfence-%: $(out)/src/helper/%.o \
+		$(out)/lib/base.a
+	$(CC) $(all_ldflags) -o $@ $^ \
+		$(shell sed -n 's,^/\* link: \(.*\) \*/$$,\1,p' $(helper_src))
 
 # One archive a layer.  It depends on the list of its members too, so that a
 # file that went away leaves the archive.
@@ -135,12 +147,12 @@ $(out)/$(basename $(1)): $(patsubst %.c,$(out)/%.o,$(1) \
 endef
 $(foreach t,$(unit_src),$(eval $(call unit_rules,$(t))))
 
-unit-progs: $(unit_progs)
+unit-progs: $(unit_progs) $(if $(helpers),$(addprefix $(out)/,$(helpers)))
 
-test: $(unit_progs)
+test: unit-progs
 	tests/run-unit check $(unit_progs)
 
-quick: $(unit_progs)
+quick: unit-progs
 	tests/run-unit quick $(unit_progs)
 
 # --- fuzzing -----------------------------------------------------------------
@@ -148,11 +160,11 @@ quick: $(unit_progs)
 # tests/fuzz/fuzz_*.c define LLVMFuzzerTestOneInput.  "fuzz" builds them with
 # libFuzzer; "fuzz-random" with this compiler and tests/fuzz/random.c, which
 # feeds them seeded random bytes.  Both link with every layer but cli.
-fuzz_layers := $(call archive,$(filter-out cli main,$(layers)))
+fuzz_layers := $(call archive,$(filter-out cli main helper,$(layers)))
 fuzz_flags  := -O1 -fno-omit-frame-pointer \
 	-fsanitize=fuzzer-no-link,address,undefined
 fuzz_objs   := $(patsubst %,build/fuzz/%.o,$(basename \
-	$(filter-out src/main.c src/cli/%,$(sources))))
+	$(filter-out src/main.c src/cli/% src/helper/%,$(sources))))
 
 fuzz: $(patsubst %.c,build/fuzz/%,$(fuzz_src))
 fuzz-random: $(patsubst %.c,$(out)/%,$(fuzz_src))
@@ -186,13 +198,15 @@ format:
 
 PREFIX ?= /usr/local
 install: all
-	install -D -m 755 $(out)/ringfence $(DESTDIR)$(PREFIX)/bin/ringfence
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(out)/ringfence
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/libexec/ringfence \
+		$(addprefix $(out)/,$(helpers))
 	install -D -m 644 man/ringfence.1 \
 		$(DESTDIR)$(PREFIX)/share/man/man1/ringfence.1
 
 clean:
 	rm -rf build/release build/debug build/asan build/tsan build/fuzz \
-		build/ringfence build/test-logs
+		build/ringfence build/ringfence-* build/test-logs
 
 distclean:
 	rm -rf build

@@ -42,6 +42,7 @@ END
 start=$(now_ms)
 tools/nested-kvm --time 280 --log "$TMPDIR/console" \
 	--file "$RINGFENCE:bin/ringfence" \
+	--file "$RINGFENCE-unpack:bin/ringfence-unpack" \
 	--file "$GUEST/cloud/vmlinuz:l2/vmlinuz" \
 	--file "$TMPDIR/initramfs:l2/initramfs" \
 	--file "$TMPDIR/status.elf:l2/status.elf" \
