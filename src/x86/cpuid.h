@@ -17,12 +17,19 @@ struct cpuid_leaf {
 	uint32_t eax, ebx, ecx, edx;
 };
 
-#define CPUID_LEAVES_MAX 64
+#define CPUID_LEAVES_MAX 128
 
 struct cpuid_table {
 	unsigned count;
+	/* IA32_ARCH_CAPABILITIES, where leaf 7 says that there is one */
+	uint64_t arch_capabilities;
 	struct cpuid_leaf leaf[CPUID_LEAVES_MAX];
 };
+
+enum cpuid_register { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
+
+/* What the processor under us answers; leaf 40000000h and up left out. */
+void cpuid_host(struct cpuid_table *table);
 
 /* The entry as stored, or NULL: out of range or no such subleaf. */
 const struct cpuid_leaf *cpuid_find(const struct cpuid_table *table,
@@ -37,3 +44,14 @@ const struct cpuid_leaf *cpuid_find(const struct cpuid_table *table,
 void cpuid_query(const struct cpuid_table *table, uint32_t apic_id,
 		 uint64_t cr4, uint64_t xcr0, uint32_t leaf, uint32_t subleaf,
 		 uint32_t regs[4]);
+
+/* One register of an entry as stored, 0 where there is none. */
+uint32_t cpuid_value(const struct cpuid_table *table, uint32_t leaf,
+		     uint32_t subleaf, enum cpuid_register reg);
+
+/* That bit of the entry as stored. */
+bool cpuid_has_bit(const struct cpuid_table *table, uint32_t leaf,
+		   uint32_t subleaf, enum cpuid_register reg, unsigned bit);
+
+/* An AMD processor, or one that follows AMD's manual (Hygon). */
+bool cpuid_is_amd(const struct cpuid_table *table);
