@@ -207,10 +207,9 @@ enum insn_attr {
 	ROW_ZERO = 1 << 13, /* EVEX.z allowed */
 	ROW_NEEDK = 1 << 14, /* EVEX.aaa must not be 0 */
 	ROW_VL_ANY = 1 << 15, /* scalar: L is ignored, no AVX512VL asked */
-	ROW_CMPCC = 1 << 16, /* the low opcode nibble is a condition */
-	ROW_NOVVVV = 1 << 17, /* vvvv unused though not 1111 is accepted */
-	ROW_DISTINCT = 1 << 18, /* destination must differ from sources */
-	ROW_NO66 = 1 << 19, /* 66 does not change the operand size */
+	ROW_BCST16 = 1 << 16, /* what is broadcast has 16 bits */
+	ROW_TUPLE1 = 1 << 17, /* disp8 counts elements, not the operand */
+	ROW_DISTINCT = 1 << 18, /* vector operands must differ or #UD */
 };
 
 /* CPUID feature bits; see insn_feature_info(). */
@@ -254,7 +253,6 @@ struct insn_row {
 	uint8_t feature; /* enum insn_feature */
 	uint8_t bt; /* enum insn_bt */
 	uint8_t class; /* enum insn_class bits */
-	uint8_t tuple; /* EVEX: log2 of the disp8 scale, see decode.c */
 	uint8_t operands[4]; /* operand letters, enum operand_code */
 	uint32_t attrs; /* enum insn_attr */
 	uint32_t flags_read; /* RFLAGS_* */
@@ -262,16 +260,14 @@ struct insn_row {
 	uint32_t flags_undefined; /* any value allowed afterwards */
 };
 
-/*
- * insn_row: the row that INSN was decoded from; of any row number below
- * insn_row_count with insn_row_at.  Constant data, any thread.
- */
-const struct insn_row *insn_row_at(unsigned int row);
+/* All rows; [0] is no instruction.  Constant data, any thread. */
+extern const struct insn_row insn_rows[];
 extern const unsigned int insn_row_count;
 
+/* insn_row: the row that INSN was decoded from. */
 static inline const struct insn_row *insn_row(const struct insn *insn)
 {
-	return insn_row_at(insn->row);
+	return &insn_rows[insn->row];
 }
 
 /* insn_feature_info: CPUID coordinates of FEATURE; leaf 0 = always there. */
