@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The page walker: table formats, rights and error codes of SDM 3, 4.3-4.7. */
+#include "x86/walk.h"
+
+#define ENTRY_P	   BIT(0)
+#define ENTRY_RW   BIT(1)
+#define ENTRY_US   BIT(2)
+#define ENTRY_A	   BIT(5)
+#define ENTRY_D	   BIT(6)
+#define ENTRY_PS   BIT(7)
+#define ENTRY_G	   BIT(8)
+#define ENTRY_XD   BIT(63)
+#define ENTRY_ADDR BITS(51, 12)
+
+#define LEVELS_MAX 4
+
+/* A paging mode: what its entries look like, by level, 1 being the last. */
+struct format {
+	unsigned levels;
+	unsigned entry_size;
+	unsigned index_bits;
+	uint64_t address; /* bits of an entry that are a table's address */
+	uint64_t large[LEVELS_MAX + 1]; /* page size with PS set, or 0 */
+	/* Bits that must be 0, beyond MAXPHYADDR and XD. */
+	uint64_t reserved[LEVELS_MAX + 1];
+	uint64_t reserved_large[LEVELS_MAX + 1];
+};
+
+/* Figure 4-4. Bits 20:13 of a 4 MiB page's entry are its address bits 39:32
+ * (PSE-36, section 4.3). */
+static const struct format format_32bit = {
+	.levels = 2,
+	.entry_size = 4,
+	.index_bits = 10,
+	.address = BITS(31, 12),
+	.large = { [2] = 4ull << 20 },
+	.reserved_large = { [2] = BIT(21) },
+};
+
+/* CR4.PSE = 0: PS is ignored. */
+static const struct format format_32bit_small = {
+	.levels = 2,
+	.entry_size = 4,
+	.index_bits = 10,
+	.address = BITS(31, 12),
+};
+
+/* Figure 4-7. The four PDPTE registers stand above level 2. */
+static const struct format format_pae = {
+	.levels = 2,
+	.entry_size = 8,
+	.index_bits = 9,
+	.address = ENTRY_ADDR,
+	.large = { [2] = 2ull << 20 },
+	.reserved = { [1] = BITS(62, 52), [2] = BITS(62, 52) },
+	.reserved_large = { [2] = BITS(62, 52) | BITS(20, 13) },
+};
+
+/* Figure 4-11. */
+static const struct format format_4level = {
+	.levels = 4,
+	.entry_size = 8,
+	.index_bits = 9,
+	.address = ENTRY_ADDR,
+	.large = { [2] = 2ull << 20, [3] = 1ull << 30 },
+	.reserved = { [4] = ENTRY_PS },
+	.reserved_large = { [2] = BITS(20, 13), [3] = BITS(29, 13) },
+};
+
+/* The entries one walk used, to set their flags when it is known to succeed. */
+struct trail {
+	unsigned count;
+	struct {
+		gpa_t gpa;
+		uint64_t value;
+	} entry[LEVELS_MAX];
+};
+
+enum step { STEP_DONE, STEP_FAULT, STEP_AGAIN };
+
+static bool is_pae_or_long(const struct walk_paging *paging)
+{
+	return paging->cr4 & CR4_PAE;
+}
+
+static bool has_xd(const struct walk_paging *paging)
+{
+	return is_pae_or_long(paging) && (paging->efer & EFER_NXE);
+}
+
+static const struct format *format_of(const struct walk_paging *paging)
+{
+	if (paging->efer & EFER_LMA)
+		return &format_4level;
+	if (paging->cr4 & CR4_PAE)
+		return &format_pae;
+	if (paging->cr4 & CR4_PSE)
+		return &format_32bit;
+	return &format_32bit_small;
+}
+
+bool walk_pdpte_is_valid(uint64_t pdpte, unsigned maxphyaddr)
+{
+	uint64_t reserved = BITS(2, 1) | BITS(8, 5) | BITS(63, maxphyaddr);
+
+	return !(pdpte & ENTRY_P) || !(pdpte & reserved);
+}
+
+static uint64_t reserved_bits(const struct walk_paging *paging,
+			      const struct format *format, unsigned level,
+			      bool is_large)
+{
+	uint64_t bits = is_large ? format->reserved_large[level] :
+				   format->reserved[level];
+	unsigned max = paging->maxphyaddr;
+
+	if (format->entry_size == 4) {
+		/* PSE-36 with fewer physical bits than 40. */
+		if (is_large && max < 40)
+			bits |= BITS(20, 13) &
+				(max <= 32 ? ~0ull : BITS(20, max - 32 + 13));
+		return bits;
+	}
+	if (max < 52)
+		bits |= BITS(51, max);
+	if (!has_xd(paging))
+		bits |= ENTRY_XD;
+	return bits;
+}
+
+/* I/D is set only where something distinguishes fetches (SDM 3, 4.7). */
+static uint32_t error_code(const struct walk_paging *paging,
+			   const struct walk_access *access, uint32_t cause)
+{
+	uint32_t error = cause;
+
+	if (access->kind == WALK_WRITE)
+		error |= PF_WRITE;
+	if (access->is_user)
+		error |= PF_USER;
+	if (access->kind == WALK_FETCH &&
+	    (has_xd(paging) || (paging->cr4 & CR4_SMEP)))
+		error |= PF_FETCH;
+	return error;
+}
+
+bool walk_is_allowed(const struct walk_paging *paging,
+		     const struct walk_page *page,
+		     const struct walk_access *access)
+{
+	if (access->is_user) {
+		if (!page->is_user)
+			return false;
+		if (access->kind == WALK_WRITE)
+			return page->is_writable;
+		return access->kind != WALK_FETCH || page->is_executable;
+	}
+	if (access->kind == WALK_FETCH)
+		return page->is_executable &&
+		       !(page->is_user && (paging->cr4 & CR4_SMEP));
+	if (access->is_smap && page->is_user)
+		return false;
+	return access->kind == WALK_READ || page->is_writable ||
+	       !(paging->cr0 & CR0_WP);
+}
+
+/* `address` through the stages after `stage`, narrowing *page by them. */
+static bool pass_on(const struct walk *walk, unsigned stage, uint64_t address,
+		    const struct walk_access *access, struct walk_page *page,
+		    struct walk_fault *fault)
+{
+	struct walk_page inner;
+
+	if (stage + 1 >= walk->count) {
+		page->gpa = address;
+		return true;
+	}
+	if (!walk->stage[stage + 1].translate(walk, stage + 1, address, access,
+					      &inner, fault))
+		return false;
+	page->gpa = inner.gpa;
+	page->size = MIN(page->size, inner.size);
+	page->is_writable &= inner.is_writable;
+	page->is_executable &= inner.is_executable;
+	page->is_dirty &= inner.is_dirty;
+	return true;
+}
+
+/* Where a table entry of `stage` really is. */
+static bool locate_entry(const struct walk *walk, unsigned stage,
+			 uint64_t address, enum walk_kind kind, gpa_t *gpa,
+			 struct walk_fault *fault)
+{
+	struct walk_access access = {
+		.kind = kind,
+		.is_user = true, /* SDM 3, 28.2.3.2: as data accesses */
+		.is_table = true,
+	};
+	struct walk_page page = { .size = ~0ull };
+
+	if (!pass_on(walk, stage, address, &access, &page, fault))
+		return false;
+	*gpa = page.gpa;
+	return true;
+}
+
+/* Sets A in every entry of the trail, and D in the last one for a write. */
+static enum step set_flags(const struct walk *walk, unsigned stage,
+			   const struct format *format,
+			   const struct trail *trail, bool is_write,
+			   struct walk_fault *fault)
+{
+	for (unsigned i = 0; i < trail->count; i++) {
+		uint64_t old = trail->entry[i].value;
+		uint64_t new = old | ENTRY_A;
+		gpa_t gpa;
+
+		if (is_write && i == trail->count - 1)
+			new |= ENTRY_D;
+		if (new == old)
+			continue;
+		if (!locate_entry(walk, stage, trail->entry[i].gpa, WALK_WRITE,
+				  &gpa, fault))
+			return STEP_FAULT;
+		if (!walk->exchange(walk->world, gpa, format->entry_size, old,
+				    new))
+			return STEP_AGAIN;
+	}
+	return STEP_DONE;
+}
+
+static uint64_t page_frame(const struct format *format, uint64_t entry,
+			   uint64_t size)
+{
+	uint64_t frame = entry & format->address & ~(size - 1);
+
+	if (format->entry_size == 4 && size > PAGE_SIZE)
+		frame |= bits_get(entry, 20, 13) << 32;
+	return frame;
+}
+
+static enum step fail(const struct walk_paging *paging, unsigned stage,
+		      uint64_t address, const struct walk_access *access,
+		      uint32_t cause, struct walk_fault *fault)
+{
+	*fault = (struct walk_fault){
+		.stage = stage,
+		.address = address,
+		.error = error_code(paging, access, cause),
+	};
+	return STEP_FAULT;
+}
+
+/* Down the tables from `table`: the last entry and its page's size. */
+static enum step descend(const struct walk *walk, unsigned stage,
+			 const struct format *format, uint64_t table,
+			 uint64_t address, const struct walk_access *access,
+			 struct walk_page *page, struct trail *trail,
+			 struct walk_fault *fault)
+{
+	const struct walk_paging *paging = walk->stage[stage].control;
+
+	for (unsigned level = format->levels;; level--) {
+		unsigned shift = PAGE_SHIFT + (level - 1) * format->index_bits;
+		uint64_t index = (address >> shift) &
+				 (BIT(format->index_bits) - 1);
+		uint64_t entry;
+		bool is_large;
+		gpa_t gpa;
+
+		table += index * format->entry_size;
+		if (!locate_entry(walk, stage, table, WALK_READ, &gpa, fault))
+			return STEP_FAULT;
+		entry = walk->read(walk->world, gpa, format->entry_size);
+		if (!(entry & ENTRY_P))
+			return fail(paging, stage, address, access, 0, fault);
+		is_large = (entry & ENTRY_PS) && format->large[level];
+		if (entry & reserved_bits(paging, format, level, is_large))
+			return fail(paging, stage, address, access,
+				    PF_PRESENT | PF_RESERVED, fault);
+		trail->entry[trail->count].gpa = table;
+		trail->entry[trail->count++].value = entry;
+		page->is_writable &= !!(entry & ENTRY_RW);
+		page->is_user &= !!(entry & ENTRY_US);
+		if (format->entry_size == 8)
+			page->is_executable &= !(entry & ENTRY_XD);
+		if (level == 1 || is_large) {
+			page->size = is_large ? format->large[level] :
+						PAGE_SIZE;
+			page->is_global = (entry & ENTRY_G) &&
+					  (paging->cr4 & CR4_PGE);
+			page->is_dirty = (entry & ENTRY_D) ||
+					 access->kind == WALK_WRITE;
+			page->gpa = page_frame(format, entry, page->size) |
+				    (address & (page->size - 1));
+			return STEP_DONE;
+		}
+		table = entry & format->address;
+	}
+}
+
+static enum step walk_once(const struct walk *walk, unsigned stage,
+			   uint64_t address, const struct walk_access *access,
+			   struct walk_page *page, struct walk_fault *fault)
+{
+	const struct walk_paging *paging = walk->stage[stage].control;
+	const struct format *format = format_of(paging);
+	uint64_t table = paging->cr3 & format->address;
+	struct trail trail = { 0 };
+	enum step step;
+
+	*page = (struct walk_page){
+		.is_writable = true,
+		.is_user = true,
+		.is_executable = true,
+	};
+	if (format == &format_pae) {
+		table = paging->pdpte[bits_get(address, 31, 30)];
+		if (!(table & ENTRY_P))
+			return fail(paging, stage, address, access, 0, fault);
+		table &= format->address;
+	}
+	step = descend(walk, stage, format, table, address, access, page,
+		       &trail, fault);
+	if (step != STEP_DONE)
+		return step;
+	if (!walk_is_allowed(paging, page, access))
+		return fail(paging, stage, address, access, PF_PRESENT, fault);
+	step = set_flags(walk, stage, format, &trail,
+			 access->kind == WALK_WRITE, fault);
+	if (step != STEP_DONE)
+		return step;
+	return pass_on(walk, stage, page->gpa, access, page, fault) ?
+		       STEP_DONE :
+		       STEP_FAULT;
+}
+
+bool walk_guest_paging(const struct walk *walk, unsigned stage,
+		       uint64_t address, const struct walk_access *access,
+		       struct walk_page *page, struct walk_fault *fault)
+{
+	const struct walk_paging *paging = walk->stage[stage].control;
+	enum step step;
+
+	if (!(paging->cr0 & CR0_PG)) {
+		*page = (struct walk_page){
+			.size = 1ull << 30,
+			.is_writable = true,
+			.is_user = true,
+			.is_executable = true,
+			.is_dirty = true,
+		};
+		return pass_on(walk, stage, (uint32_t)address, access, page,
+			       fault);
+	}
+	/* Outside 64-bit mode a linear address has 32 bits. */
+	if (!(paging->efer & EFER_LMA))
+		address = (uint32_t)address;
+	do {
+		step = walk_once(walk, stage, address, access, page, fault);
+	} while (step == STEP_AGAIN);
+	return step == STEP_DONE;
+}
+
+bool walk_translate(const struct walk *walk, uint64_t address,
+		    const struct walk_access *access, struct walk_page *page,
+		    struct walk_fault *fault)
+{
+	return walk->stage[0].translate(walk, 0, address, access, page, fault);
+}
