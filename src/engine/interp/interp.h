@@ -62,7 +62,7 @@ struct interp_ops {
 /*
  * Software TLB: per kind of access and per privilege view, direct mapped. An
  * entry hits when tag equals (linear page | generation); addend turns a linear
- * address into a host pointer.
+ * address into a host pointer. mmu.c tells how generations stand for PCIDs.
  */
 enum mmu_access { MMU_READ, MMU_WRITE, MMU_EXEC, MMU_ACCESSES };
 
@@ -76,8 +76,28 @@ struct tlb_entry {
 	uintptr_t addend;
 };
 
+/* Translations of a PCID that is not the current one. */
+struct tlb_bank {
+	uint16_t pcid;
+	uint16_t generation; /* 0: none */
+};
+
+#define TLB_BANKS 8
+
 struct tlb {
 	struct tlb_entry entry[MMU_VIEWS][MMU_ACCESSES][TLB_ENTRIES];
+	gpa_t code_gpa[MMU_VIEWS][TLB_ENTRIES]; /* of the MMU_EXEC entries */
+	/* Bits 11:0 of a tag, never 0, for either half of the linear space:
+	 * bit 63 of the address chooses. */
+	uint64_t generation[2];
+	/* ---- mmu.c's own */
+	uint16_t last_generation;
+	uint16_t pcid;
+	struct tlb_bank bank[TLB_BANKS];
+	unsigned next_bank;
+	bool has_local_high; /* upper half: not only global pages */
+	uint64_t large_2m[8], large_1g; /* where large pages have been seen */
+	unsigned maxphyaddr; /* 0: not looked up yet */
 };
 
 /* Engine events, for core/engine.h's table. */
@@ -103,13 +123,14 @@ struct interp {
 	enum x86_mode mode;
 	uint8_t cpl;
 	enum mmu_view view; /* of data accesses */
-	bool is_flat; /* 64-bit: DS ES SS CS bases are 0, no limits */
+	/* 64-bit: DS ES SS CS bases are 0, no limits; and no alignment
+	 * checks (CR0.AM, AC, CPL 3), which only the slow path makes. */
+	bool is_flat;
 
 	uint64_t instructions; /* retired */
 	/* Set by vcpu_request through kick: look at vcpu->requests. */
 	_Atomic bool attention;
 
-	uint64_t tlb_generation; /* bits 11:0 of a tag, never 0 */
 	struct tlb tlb;
 
 	/* Host address of the page being executed: stores compare with it. */
@@ -164,10 +185,10 @@ gva_t mem_linear(struct interp *cpu, enum segment segment, uint64_t offset,
  * crosses pages checks both before it changes either. Little-endian, zero
  * extended.
  */
-uint64_t mem_read(struct interp *cpu, enum segment segment, uint64_t offset,
-		  unsigned size);
-void mem_write(struct interp *cpu, enum segment segment, uint64_t offset,
-	       uint64_t value, unsigned size);
+static inline uint64_t mem_read(struct interp *cpu, enum segment segment,
+				uint64_t offset, unsigned size);
+static inline void mem_write(struct interp *cpu, enum segment segment,
+			     uint64_t offset, uint64_t value, unsigned size);
 
 /* The same for any size up to 4096 bytes: vectors, XSAVE areas, ENTER. */
 void mem_read_bytes(struct interp *cpu, enum segment segment, uint64_t offset,
@@ -191,6 +212,12 @@ struct mem_rmw {
 	bool is_bounced, is_locked;
 	gva_t gva;
 	unsigned size;
+	/* A bounced operand's parts, one a page: host NULL for MMIO. */
+	struct {
+		uint8_t *host;
+		gpa_t gpa;
+		unsigned size;
+	} part[2];
 	_Alignas(16) uint8_t bounce[16];
 };
 
@@ -217,11 +244,20 @@ void mem_write_system(struct interp *cpu, gva_t gva, uint64_t value,
  * end of its page, and its guest physical address. Faults as a fetch does. NULL
  * when the page is not RAM or ROM.
  */
-const uint8_t *mem_fetch(struct interp *cpu, gva_t gva, gpa_t *gpa);
+static inline const uint8_t *mem_fetch(struct interp *cpu, gva_t gva,
+				       gpa_t *gpa);
 
-/* Invalidation, SDM 3, 4.10.4. Over-invalidating is allowed. */
+/*
+ * Invalidation, SDM 3, 4.10.4. Over-invalidating is allowed. tlb_flush: all of
+ * it, every PCID and global pages; after a change of CR0, CR4, EFER or memory.
+ */
 void tlb_flush(struct interp *cpu);
 void tlb_flush_page(struct interp *cpu, gva_t gva);
+/* s.cr3 was loaded; `keep` is bit 63 of the value (CR4.PCIDE = 1). */
+void tlb_load_cr3(struct interp *cpu, bool keep);
+/* INVPCID types 1 and 3: what is not global of one PCID, of all. */
+void tlb_flush_pcid(struct interp *cpu, uint16_t pcid);
+void tlb_flush_local(struct interp *cpu);
 
 /* --- segments, events, system instructions -------------------------------- */
 
@@ -286,3 +322,6 @@ enum interp_result {
  * delivered.
  */
 enum interp_result interp_execute(struct interp *cpu, uint64_t count);
+
+/* The bodies of what is declared static inline above. */
+#include "engine/interp/mem.h"

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Translation and the slow paths of memory, between tlb.c, mmu.c, access.c. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/interp/interp.h"
+#include "x86/walk.h"
+
+/* Where an operand, or the part of it on one page, is. */
+struct mem_place {
+	uint8_t *host; /* NULL: MMIO, or ROM that is written */
+	gpa_t gpa;
+};
+
+/*
+ * Translates and fills the TLB. False: *fault holds address and error code of
+ * the #PF; nothing has changed.
+ */
+bool mmu_translate(struct interp *cpu, gva_t gva, enum mmu_access access,
+		   enum mmu_view view, struct mem_place *place,
+		   struct walk_fault *fault);
+
+/* A page larger than 4 KiB has been entered into the TLB piecewise. */
+void tlb_note_large(struct interp *cpu, gva_t gva, uint64_t size);
+
+/* CPUID.80000008h:EAX[7:0]. */
+unsigned mmu_maxphyaddr(struct interp *cpu);
+
+/* One access to what is not RAM, any size up to 8: in the vCPU's exits. */
+uint64_t mmio_read(struct interp *cpu, gpa_t gpa, unsigned size);
+void mmio_write(struct interp *cpu, gpa_t gpa, uint64_t value, unsigned size);
+
+/* ops->exit, with EXIT_LEAVE noted for the run loop. */
+enum exit_action interp_exit(struct interp *cpu, struct exit *exit);

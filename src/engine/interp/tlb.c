@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The software TLB's generations: how it is flushed in O(1), how PCIDs keep
+ * their translations, how global pages survive (SDM 3, 4.10).
+ *
+ * A tag holds a generation number; an entry of another generation does not
+ * hit. Flushing takes a new number. When the 4095 numbers are used up the
+ * whole TLB is cleared and counting starts again.
+ *
+ * The two halves of the linear address space have a number each:
+ *  - The lower half's belongs to the current PCID. Numbers of PCIDs that were
+ *    switched away from are kept in a few banks, so that a MOV to CR3 with bit
+ *    63 set finds its translations again. Global pages in the lower half are
+ *    treated as the PCID's own.
+ *  - The upper half's is shared by all PCIDs: systems keep their global pages
+ *    there. Once a page that is not global has been seen in it, the next
+ *    switch takes a new number for it too.
+ *
+ * Entries hold 4 KiB. A page is dropped in its slot in every table, whatever
+ * the generation; large pages are remembered coarsely in two filters, and an
+ * INVLPG that might hit one flushes everything.
+ */
+#include "engine/interp/mmu.h"
+
+#include "core/vcpu.h"
+
+static void forget_banks(struct tlb *tlb)
+{
+	memset(tlb->bank, 0, sizeof(tlb->bank));
+}
+
+static void clear_all(struct tlb *tlb)
+{
+	memset(tlb->entry, 0, sizeof(tlb->entry));
+	memset(tlb->large_2m, 0, sizeof(tlb->large_2m));
+	tlb->large_1g = 0;
+	tlb->has_local_high = false;
+	forget_banks(tlb);
+	tlb->generation[0] = 1;
+	tlb->generation[1] = 2;
+	tlb->last_generation = 2;
+}
+
+static void renew(struct tlb *tlb, unsigned half)
+{
+	if (tlb->last_generation >= PAGE_SIZE - 1)
+		clear_all(tlb);
+	else
+		tlb->generation[half] = ++tlb->last_generation;
+	if (half)
+		tlb->has_local_high = false;
+}
+
+/* Drops what is not global of the upper half. */
+static void renew_high_if_local(struct tlb *tlb)
+{
+	if (tlb->has_local_high)
+		renew(tlb, 1);
+}
+
+static void count_flush(struct interp *cpu)
+{
+	if (cpu->vcpu)
+		vcpu_event(cpu->vcpu, INTERP_TLB_FLUSHES, 1);
+}
+
+void tlb_flush(struct interp *cpu)
+{
+	struct tlb *tlb = &cpu->tlb;
+
+	/* The filters start anew, so no old generation may come back. */
+	forget_banks(tlb);
+	memset(tlb->large_2m, 0, sizeof(tlb->large_2m));
+	tlb->large_1g = 0;
+	renew(tlb, 0);
+	renew(tlb, 1);
+	tlb->pcid = cpu->s.cr4 & CR4_PCIDE ? cpu->s.cr3 & CR3_PCID : 0;
+	cpu->end_block = true;
+	count_flush(cpu);
+}
+
+void tlb_flush_local(struct interp *cpu)
+{
+	forget_banks(&cpu->tlb);
+	renew(&cpu->tlb, 0);
+	renew_high_if_local(&cpu->tlb);
+	cpu->end_block = true;
+	count_flush(cpu);
+}
+
+static struct tlb_bank *find_bank(struct tlb *tlb, uint16_t pcid)
+{
+	for (unsigned i = 0; i < TLB_BANKS; i++)
+		if (tlb->bank[i].generation && tlb->bank[i].pcid == pcid)
+			return &tlb->bank[i];
+	return NULL;
+}
+
+static void save_current(struct tlb *tlb)
+{
+	struct tlb_bank *bank = find_bank(tlb, tlb->pcid);
+
+	if (!bank)
+		bank = &tlb->bank[tlb->next_bank++ % TLB_BANKS];
+	bank->pcid = tlb->pcid;
+	bank->generation = tlb->generation[0];
+}
+
+void tlb_flush_pcid(struct interp *cpu, uint16_t pcid)
+{
+	struct tlb *tlb = &cpu->tlb;
+	struct tlb_bank *bank = find_bank(tlb, pcid);
+
+	if (bank)
+		bank->generation = 0;
+	if (pcid == tlb->pcid) {
+		renew(tlb, 0);
+		renew_high_if_local(tlb);
+		cpu->end_block = true;
+	}
+	count_flush(cpu);
+}
+
+void tlb_load_cr3(struct interp *cpu, bool keep)
+{
+	struct tlb *tlb = &cpu->tlb;
+	uint16_t pcid = cpu->s.cr4 & CR4_PCIDE ? cpu->s.cr3 & CR3_PCID : 0;
+	struct tlb_bank *bank;
+
+	cpu->end_block = true;
+	renew_high_if_local(tlb);
+	if (keep && pcid == tlb->pcid)
+		return;
+	if (pcid != tlb->pcid)
+		save_current(tlb);
+	tlb->pcid = pcid;
+	bank = find_bank(tlb, pcid);
+	if (keep && bank) {
+		tlb->generation[0] = bank->generation;
+	} else {
+		renew(tlb, 0);
+		count_flush(cpu);
+	}
+	/* The current PCID's number is in generation[0] alone; clear_all may
+	 * have emptied the banks meanwhile. */
+	bank = find_bank(tlb, pcid);
+	if (bank)
+		bank->generation = 0;
+}
+
+/* Bit numbers in the filters: 4 MiB of linear space each, and 1 GiB. */
+static unsigned hash_2m(gva_t gva)
+{
+	return ((gva >> 22) ^ (gva >> 31)) % 512;
+}
+
+static unsigned hash_1g(gva_t gva)
+{
+	return (gva >> 30) % 64;
+}
+
+void tlb_note_large(struct interp *cpu, gva_t gva, uint64_t size)
+{
+	struct tlb *tlb = &cpu->tlb;
+
+	if (size > 4ull << 20)
+		tlb->large_1g |= BIT(hash_1g(gva));
+	else
+		tlb->large_2m[hash_2m(gva) / 64] |= BIT(hash_2m(gva) % 64);
+}
+
+void tlb_flush_page(struct interp *cpu, gva_t gva)
+{
+	struct tlb *tlb = &cpu->tlb;
+	unsigned index = tlb_index(gva);
+
+	cpu->end_block = true;
+	if ((tlb->large_1g & BIT(hash_1g(gva))) ||
+	    (tlb->large_2m[hash_2m(gva) / 64] & BIT(hash_2m(gva) % 64))) {
+		tlb_flush(cpu);
+		return;
+	}
+	for (unsigned view = 0; view < MMU_VIEWS; view++) {
+		for (unsigned access = 0; access < MMU_ACCESSES; access++) {
+			struct tlb_entry *entry =
+				&tlb->entry[view][access][index];
+
+			if ((entry->tag & PAGE_MASK) == (gva & PAGE_MASK))
+				entry->tag = 0;
+		}
+	}
+}
