@@ -5,7 +5,7 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-kernel=$(tiny status)
+kernel=$(tiny hello)
 run_ringfence 20 run --kernel "$kernel" --engine interp --stat --json
 cp "$TMPDIR/err" "$TMPDIR/stat.json"
 ok "a friendly guest: its status" is "$status" 42
@@ -14,7 +14,7 @@ ok "a friendly guest: four port writes, four exits" \
 	is "$(stat_count io)" 4
 ok "three of them the serial port's" is "$(stat_count io ns16550)" 3
 
-kernel=$(tiny triple)
+kernel=$(tiny die-no-idt)
 run_ringfence 20 run --kernel "$kernel" --engine interp
 ok "triple fault: ends by itself" [ "$status" != 124 ]
 ok "triple fault: and not well" [ "$status" != 0 ]

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 chmod 755 "$TMPDIR"
-kernel=$(tiny status)
+kernel=$(tiny hello)
 cp "$kernel" "$TMPDIR/secret"
 chmod 000 "$TMPDIR/secret"
 : >"$TMPDIR/out"

@@ -10,8 +10,8 @@
 tools/mkinitramfs --command 'echo "report: release $(uname -r)"
 echo "report: cpus $(nproc)"
 exit 42' "$TMPDIR/initramfs"
-tiny status >/dev/null
-tiny triple >/dev/null
+tiny hello >/dev/null
+tiny die-no-idt >/dev/null
 tiny spin >/dev/null
 
 cat >"$TMPDIR/script" <<'END'
@@ -20,13 +20,13 @@ section doctor
 ringfence doctor
 echo "== doctor-status $?"
 section tiny
-ringfence run --kernel /l2/status.elf --engine kvm --stat --json
+ringfence run --kernel /l2/hello.elf --engine kvm --stat --json
 echo "== tiny-status $?"
 section auto
-ringfence run --kernel /l2/status.elf
+ringfence run --kernel /l2/hello.elf
 echo "== auto-status $?"
 section triple
-ringfence run --kernel /l2/triple.elf --engine kvm
+ringfence run --kernel /l2/die-no-idt.elf --engine kvm
 echo "== triple-status $?"
 section spin
 ringfence run --kernel /l2/spin.elf --engine kvm & pid=$!
@@ -45,8 +45,8 @@ tools/nested-kvm --time 280 --log "$TMPDIR/console" \
 	--file "$RINGFENCE-unpack:bin/ringfence-unpack" \
 	--file "$GUEST/cloud/vmlinuz:l2/vmlinuz" \
 	--file "$TMPDIR/initramfs:l2/initramfs" \
-	--file "$TMPDIR/status.elf:l2/status.elf" \
-	--file "$TMPDIR/triple.elf:l2/triple.elf" \
+	--file "$TMPDIR/hello.elf:l2/hello.elf" \
+	--file "$TMPDIR/die-no-idt.elf:l2/die-no-idt.elf" \
 	--file "$TMPDIR/spin.elf:l2/spin.elf" \
 	--file "$TMPDIR/script:l2/script" \
 	-- sh /l2/script >"$TMPDIR/out" 2>"$TMPDIR/err"

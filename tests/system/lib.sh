@@ -73,11 +73,14 @@ run_guest() {
 		--append "console=ttyS0 ${append-}" "$@"
 }
 
-# tiny NAME: builds tests/system/tiny/NAME.S; prints the file's name.
+# tiny NAME: builds tests/system/tiny/NAME.S, or tests/guest/NAME; prints the
+# file's name.
 tiny() {
-	gcc -nostdlib -static -no-pie -Wl,--build-id=none \
-		-Wl,-T,tests/system/tiny/tiny.ld -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments \
-		-o "$TMPDIR/$1.elf" "tests/system/tiny/$1.S" &&
+	local source=tests/system/tiny/$1.S
+	[ -f "$source" ] || source=tests/guest/$1/main.S
+	gcc -nostdlib -static -no-pie -Wl,--build-id=none -Itests/guest/lib \
+		-Wl,-T,tests/guest/lib/guest.ld -Wl,-z,noexecstack \
+		-Wl,--no-warn-rwx-segments -o "$TMPDIR/$1.elf" "$source" &&
 		echo "$TMPDIR/$1.elf"
 }
 

@@ -4,9 +4,8 @@
  * ready for them, as fast as it can: a million lines of 100 bytes, the first
  * nine of each its number in decimal. Then ends with status 3.
  */
-#include "tiny.inc"
+#include "start.inc"
 start:
-	mov	$stack, %esp
 	cld
 	xor	%ebx, %ebx
 next_line:
@@ -41,7 +40,3 @@ line:
 	.fill	9, 1, '0'
 	.fill	90, 1, '.'
 	.ascii	"\n"
-	.bss
-	.balign	16
-	.fill	4096
-stack:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Says that it started, then spins with interrupts off for good. */
-#include "tiny.inc"
+#include "start.inc"
 start:
 	mov	$SERIAL, %edx
 	mov	$message, %esi
