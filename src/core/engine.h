@@ -92,6 +92,12 @@ struct engine_ops {
 	void (*probe)(struct engine_probe *probe);
 
 	/*
+	 * What CPUID features the hardware and the engine can carry. NULL: a
+	 * software engine, which carries the named models (x86/cpu_model.h).
+	 */
+	int (*cpuid_offer)(struct cpuid_table *table);
+
+	/*
 	 * After memory_init and before vCPUs. Sets vm->engine, and vm->apic_ops
 	 * when it brings its own local APICs. Errors are logged by the engine.
 	 */
