@@ -648,3 +648,17 @@ bool cpu_constant_msr(const struct cpuid_table *table, uint32_t index,
 		return false;
 	}
 }
+
+bool cpu_constant_msr_write(const struct cpuid_table *table, uint32_t index)
+{
+	switch (index) {
+	case 0x8b: /* written with 0 before it is read: SDM 3, 9.11.7.1 */
+		return true;
+	case 0xc0010010:
+	case 0xc0010015:
+	case 0xc0011029:
+		return cpuid_is_amd(table);
+	default:
+		return false;
+	}
+}

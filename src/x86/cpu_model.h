@@ -63,3 +63,6 @@ int cpu_model_build(const struct cpu_request *request,
  */
 bool cpu_constant_msr(const struct cpuid_table *table, uint32_t index,
 		      uint64_t *value);
+
+/* Those of them that a write leaves as they are; false: #GP. */
+bool cpu_constant_msr_write(const struct cpuid_table *table, uint32_t index);

@@ -47,6 +47,25 @@ bool cpuid_has_bit(const struct cpuid_table *table, uint32_t leaf,
 	return cpuid_value(table, leaf, subleaf, reg) >> bit & 1;
 }
 
+bool cpuid_has(const struct cpuid_table *table, enum insn_feature feature)
+{
+	static const struct {
+		uint32_t leaf;
+		uint8_t subleaf, reg, bit;
+	} places[FEAT_COUNT] = {
+#define FEATURE(name, leaf, subleaf, reg, bit, class) \
+	[FEAT_##name] = { leaf, subleaf, reg, bit },
+#include "x86/features.def"
+#undef FEATURE
+	};
+
+	/* Leaf 0 stands for what every processor has. */
+	return !places[feature].leaf ||
+	       cpuid_has_bit(table, places[feature].leaf,
+			     places[feature].subleaf, places[feature].reg,
+			     places[feature].bit);
+}
+
 bool cpuid_is_amd(const struct cpuid_table *table)
 {
 	uint32_t ebx = cpuid_value(table, 0, 0, CPUID_EBX);

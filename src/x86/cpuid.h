@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "x86/cpu_state.h"
+#include "x86/insn.h"
 
 struct cpuid_leaf {
 	uint32_t leaf, subleaf;
@@ -52,6 +53,9 @@ uint32_t cpuid_value(const struct cpuid_table *table, uint32_t leaf,
 /* That bit of the entry as stored. */
 bool cpuid_has_bit(const struct cpuid_table *table, uint32_t leaf,
 		   uint32_t subleaf, enum cpuid_register reg, unsigned bit);
+
+/* The table offers the instructions that this feature gates. */
+bool cpuid_has(const struct cpuid_table *table, enum insn_feature feature);
 
 /* An AMD processor, or one that follows AMD's manual (Hygon). */
 bool cpuid_is_amd(const struct cpuid_table *table);

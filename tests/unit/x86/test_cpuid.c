@@ -346,9 +346,35 @@ static void test_constant_msrs(void **state)
 	assert_true(cpu_constant_msr(&table, 0x8b, &value));
 	assert_false(cpu_constant_msr(&table, 0xc0010015, &value));
 	assert_false(cpu_constant_msr(&table, 0x12345, &value));
+	assert_true(cpu_constant_msr_write(&table, 0x8b));
+	assert_false(cpu_constant_msr_write(&table, 0x10a));
 	request.wants_mitigations = true;
 	assert_int_equal(cpu_model_build(&request, &table, dropped), 0);
 	assert_false(cpu_constant_msr(&table, 0x10a, &value));
+}
+
+static void test_features_of_instructions(void **state)
+{
+	struct cpuid_table host, table;
+	struct cpu_request request = {
+		.model = CPU_MODEL_DEFAULT,
+		.host = &host,
+		.vcpus = 1,
+	};
+	char dropped[CPU_DROPPED_MAX];
+
+	make_host(&host, INTEL);
+	assert_int_equal(cpu_model_build(&request, &table, dropped), 0);
+	assert_true(cpuid_has(&table, FEAT_BASE));
+	assert_true(cpuid_has(&table, FEAT_AVX2));
+	assert_true(cpuid_has(&table, FEAT_AES_AVX));
+	assert_true(cpuid_has(&table, FEAT_XSAVEOPT));
+	assert_true(cpuid_has(&table, FEAT_LZCNT));
+	assert_true(cpuid_has(&table, FEAT_RDTSCP));
+	assert_false(cpuid_has(&table, FEAT_AVX512F));
+	assert_false(cpuid_has(&table, FEAT_AVX_VNNI));
+	assert_false(cpuid_has(&table, FEAT_PKU));
+	assert_false(cpuid_has(&table, FEAT_WBNOINVD));
 }
 
 static void test_real_host(void **state)
@@ -382,6 +408,7 @@ int main(void)
 		cmocka_unit_test(test_signature_and_features_of_kvm),
 		cmocka_unit_test(test_host_model_keeps_what_the_offer_has),
 		cmocka_unit_test(test_constant_msrs),
+		cmocka_unit_test(test_features_of_instructions),
 		cmocka_unit_test(test_real_host),
 	};
 
