@@ -10,7 +10,7 @@
 
 #include "core/doorbell.h"
 #include "core/vm.h"
-#include "x86/cpuid.h"
+#include "x86/cpu_model.h"
 
 static const struct {
 	const char *name, *help;
@@ -112,7 +112,11 @@ static enum exit_action on_rdmsr(struct vcpu *vcpu, struct exit *exit,
 
 	exit->msr.value = 0;
 	if (!range)
-		return EXIT_FAULT;
+		return vcpu->vm->cpuid && cpu_constant_msr(vcpu->vm->cpuid,
+							   exit->msr.index,
+							   &exit->msr.value) ?
+			       EXIT_RESUME :
+			       EXIT_FAULT;
 	*source = range->source;
 	if (!range->read || !range->read(range->device, vcpu, exit->msr.index,
 					 &exit->msr.value))
@@ -127,7 +131,11 @@ static enum exit_action on_wrmsr(struct vcpu *vcpu, struct exit *exit,
 		msr_find(&vcpu->vm->msrs, exit->msr.index);
 
 	if (!range)
-		return EXIT_FAULT;
+		return vcpu->vm->cpuid &&
+				       cpu_constant_msr_write(vcpu->vm->cpuid,
+							      exit->msr.index) ?
+			       EXIT_RESUME :
+			       EXIT_FAULT;
 	*source = range->source;
 	if (!range->write || !range->write(range->device, vcpu, exit->msr.index,
 					   exit->msr.value))

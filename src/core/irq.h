@@ -75,6 +75,15 @@ struct apic_ops {
 	/* LINT0 (pin 0: the i8259's INTR) and LINT1 (pin 1: NMI). Any thread */
 	void (*set_lint)(struct vcpu *vcpu, unsigned pin, bool level);
 
+	/*
+	 * The IOAPIC's redirection entry of `pin` now sends this message
+	 * (MSI_DATA_LEVEL set where it is level-triggered): kvm learns from it
+	 * whose EOIs the IOAPIC must hear of. For every change of an unmasked
+	 * entry; a mask alone needs no call. NULL: not needed. Any thread.
+	 */
+	void (*route_changed)(struct vm *vm, unsigned pin,
+			      const struct msi *msi);
+
 	/* The rest on the vCPU's own thread. (software) */
 	bool (*has_interrupt)(struct vcpu *vcpu); /* above the priority */
 	int (*acknowledge)(struct vcpu *vcpu); /* vector, or -1 */
