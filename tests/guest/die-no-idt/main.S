@@ -3,6 +3,7 @@
  * Must die: an exception without a table to take it. A triple fault ends the
  * VM with status 1 and a line that says so.
  * expect: status=1 stderr=triple triple-fault=1
+ * options: --no-reboot
  */
 #include "start.inc"
 start:

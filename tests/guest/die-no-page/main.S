@@ -2,6 +2,7 @@
 /*
  * Must die: the page directory is all zeroes when paging comes on.
  * expect: status=1 stderr=triple triple-fault=1
+ * options: --no-reboot
  */
 #include "start.inc"
 start:

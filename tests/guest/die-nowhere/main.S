@@ -4,6 +4,7 @@
  * there is no program; with no interrupt table, a triple fault, or a monitor
  * that says that it cannot go on there.
  * expect: status=1|125 stderr=.
+ * options: --no-reboot
  */
 #include "start.inc"
 start:
