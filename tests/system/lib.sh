@@ -45,7 +45,9 @@ skip_all() {
 	exit 77
 }
 
-[ -x "$RINGFENCE" ] || skip_all "there is no program yet"
+# A test of the tree itself says "needs_program=" before it sources this.
+[ -x "$RINGFENCE" ] || [ "${needs_program-yes}" = "" ] ||
+	skip_all "there is no program yet"
 
 # Command substitutions in assertions, as predicates.
 is() { [ "$1" = "$2" ] || { echo "# got '$1', expected '$2'"; false; }; }
