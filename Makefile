@@ -113,6 +113,9 @@ $(addprefix build/,$(helpers)): build/ringfence-%: build/release/ringfence-%
 build/ringfence $(addprefix build/,$(helpers)):
 	@cp -f $< $@.tmp && mv -f $@.tmp $@
 
+# They confine themselves to a few system calls, which sanitizers would break.
+$(out)/src/helper/%.o: all_cflags := $(base_flags) $(flags_release)
+$(addprefix $(out)/,$(helpers)): all_ldflags := -pthread $(link_release)
 $(addprefix $(out)/,$(helpers)): $(out)/ringfence-%: $(out)/src/helper/%.o \
 		$(out)/lib/base.a
 	$(CC) $(all_ldflags) -o $@ $^ \

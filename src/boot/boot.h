@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Direct kernel boot. boot_load opens and checks everything before the VM
+ * exists; boot_apply writes it to guest memory and sets the first vCPU's
+ * state, once at the start and again after each reset.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vm;
+struct boot;
+
+struct boot_config {
+	const char *kernel; /* path: bzImage, or ELF with a PVH note */
+	const char *initrd; /* path, or NULL */
+	const char *cmdline; /* "" is fine */
+	uint64_t ram_size;
+};
+
+/*
+ * Checks kernel, initrd and command line against each other and against
+ * ram_size, and unpacks the kernel. On failure one line has been logged that
+ * names the file and the reason; returns a negative errno. The files stay
+ * open; the strings are copied.
+ */
+int boot_load(const struct boot_config *config, struct boot **boot);
+
+/*
+ * Writes the image, the tables and the first vCPU's state. The VM's vCPUs and
+ * devices exist and do not run (their threads do not exist or are parked). A
+ * reset reads the files again. Logs one line on failure; a negative errno.
+ */
+int boot_apply(struct boot *boot, struct vm *vm);
+
+void boot_destroy(struct boot *boot);
+
+/* One line on what was chosen, for --verbose: "bzImage 2.15, xz, 64-bit". */
+const char *boot_describe(const struct boot *boot);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The first vCPU's state and what it needs in memory (GDT, page tables) for
+ * each protocol a kernel may be entered by.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "x86/cpu_state.h"
+
+struct memory;
+
+enum entry_protocol {
+	ENTRY_LINUX64, /* RSI: zero page; boot.rst, "64-bit Boot Protocol" */
+	ENTRY_LINUX32, /* ESI: zero page; boot.rst, "32-bit Boot Protocol" */
+	ENTRY_PVH, /* EBX: start info; Xen's x86 HVM direct boot ABI */
+};
+
+/* 0 or -EFAULT. */
+int entry_write(struct memory *memory, enum entry_protocol protocol);
+
+void entry_state(struct cpu_state *state, enum entry_protocol protocol,
+		 uint64_t rip);
