@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * FXSAVE, FXRSTOR and the XSAVE family on the vCPU's state. SDM 1, 10.5 and
+ * chapter 13; XINUSE is computed from the values when it is asked for. XSAVES
+ * and XRSTORS are not offered.
+ */
+#include "engine/interp/fpu.h"
+
+#include <string.h>
+
+#include "x86/cpuid.h"
+#include "x86/regs.h"
+
+#define LEGACY_SIZE   512
+#define HEADER_SIZE   64
+#define AVX_OFFSET    (LEGACY_SIZE + HEADER_SIZE)
+#define AVX_SIZE      256
+#define AREA_SIZE     (AVX_OFFSET + AVX_SIZE)
+#define MXCSR_OFFSET  24
+#define XMM_OFFSET    160
+#define XCOMP_COMPACT BIT(63)
+
+static unsigned vector_registers(const struct insn *insn)
+{
+	return insn->mode == X86_MODE_64 ? 16 : 8;
+}
+
+/* --- the legacy region's parts -------------------------------------------- */
+
+/* With REX.W pointers have 64 bits; else 32 and a selector, which processors
+ * of today save as 0 (SDM 1, 8.1.8). */
+static void x87_put(const struct cpu_fpu *fpu, uint8_t *area, bool is_wide)
+{
+	store_u16(area, fpu->fcw);
+	store_u16(area + 2, fpu->fsw);
+	area[4] = fpu->ftw;
+	area[5] = 0;
+	store_u16(area + 6, fpu->fop);
+	store_u64(area + 8, is_wide ? fpu->fip : (uint32_t)fpu->fip);
+	store_u64(area + 16, is_wide ? fpu->fdp : (uint32_t)fpu->fdp);
+	for (unsigned i = 0; i < 8; i++) {
+		store_u64(area + 32 + 16 * i, fpu->st[i].mantissa);
+		store_u64(area + 40 + 16 * i, fpu->st[i].sign_exponent);
+	}
+}
+
+static void x87_get(struct cpu_fpu *fpu, const uint8_t *area, bool is_wide)
+{
+	fpu->fcw = (load_u16(area) & 0x1f3f) | 0x40;
+	fpu->fsw = load_u16(area + 2);
+	fpu->ftw = area[4];
+	fpu->fop = load_u16(area + 6) & 0x7ff;
+	fpu->fip = is_wide ? load_u64(area + 8) : load_u32(area + 8);
+	fpu->fdp = is_wide ? load_u64(area + 16) : load_u32(area + 16);
+	for (unsigned i = 0; i < 8; i++) {
+		fpu->st[i].mantissa = load_u64(area + 32 + 16 * i);
+		fpu->st[i].sign_exponent = load_u16(area + 40 + 16 * i);
+	}
+	x87_update_summary(fpu);
+}
+
+static void mxcsr_put(const struct cpu_fpu *fpu, uint8_t *area)
+{
+	store_u32(area + MXCSR_OFFSET, fpu->mxcsr);
+	store_u32(area + MXCSR_OFFSET + 4, MXCSR_MASK);
+}
+
+/* Registers' lower halves from XMM_OFFSET, or upper ones from AVX_OFFSET. */
+static void vectors_put(const struct cpu_fpu *fpu, uint8_t *to, unsigned half,
+			unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		memcpy(to + 16 * i, fpu->ymm[i] + 16 * half, 16);
+}
+
+static void vectors_get(struct cpu_fpu *fpu, const uint8_t *from, unsigned half,
+			unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		memcpy(fpu->ymm[i] + 16 * half, from + 16 * i, 16);
+}
+
+static void vectors_clear(struct cpu_fpu *fpu, unsigned half, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		memset(fpu->ymm[i] + 16 * half, 0, 16);
+}
+
+/* --- FXSAVE, FXRSTOR ------------------------------------------------------ */
+
+void exec_fxsave(struct interp *cpu, const struct insn *insn)
+{
+	unsigned size = XMM_OFFSET + 16 * vector_registers(insn);
+	uint64_t offset;
+	uint8_t area[LEGACY_SIZE] = { 0 };
+
+	check_x87(cpu);
+	offset = vector_operand_offset(cpu, insn);
+	check_alignment(cpu, insn, offset, LEGACY_SIZE, 16, MMU_WRITE);
+	x87_put(&cpu->s.fpu, area, insn->w);
+	mxcsr_put(&cpu->s.fpu, area);
+	vectors_put(&cpu->s.fpu, area + XMM_OFFSET, 0, vector_registers(insn));
+	mem_check_write(cpu, insn->seg, offset, LEGACY_SIZE);
+	mem_write_bytes(cpu, insn->seg, offset, area, size);
+}
+
+void exec_fxrstor(struct interp *cpu, const struct insn *insn)
+{
+	struct cpu_fpu *fpu = &cpu->s.fpu;
+	uint64_t offset;
+	uint8_t area[LEGACY_SIZE];
+
+	check_x87(cpu);
+	offset = vector_operand_offset(cpu, insn);
+	check_alignment(cpu, insn, offset, LEGACY_SIZE, 16, MMU_READ);
+	mem_read_bytes(cpu, insn->seg, offset, area, sizeof(area));
+	if (load_u32(area + MXCSR_OFFSET) & ~MXCSR_MASK)
+		fault_gp(cpu, 0);
+	x87_get(fpu, area, insn->w);
+	fpu->mxcsr = load_u32(area + MXCSR_OFFSET);
+	vectors_get(fpu, area + XMM_OFFSET, 0, vector_registers(insn));
+	fpu->xstate_bv = fpu_in_use(fpu);
+}
+
+/* --- XSAVE, XSAVEOPT, XSAVEC ---------------------------------------------- */
+
+/* Checks of all of them; the requested-feature bitmap. */
+static uint64_t xsave_begin(struct interp *cpu, const struct insn *insn,
+			    uint64_t offset, enum mmu_access access)
+{
+	if (!(cpu->s.cr4 & CR4_OSXSAVE))
+		fault_ud(cpu);
+	if (cpu->s.cr0 & CR0_TS)
+		interp_fault(cpu, VECTOR_NM, 0);
+	check_alignment(cpu, insn, offset, AVX_OFFSET, 64, access);
+	return (cpu->s.gpr[RDX] << 32 | (uint32_t)cpu->s.gpr[RAX]) &
+	       cpu->s.xcr0;
+}
+
+struct xsave {
+	uint64_t offset;
+	uint64_t requested; /* RFBM */
+	uint64_t saved;
+	bool is_compact, saves_mxcsr;
+	uint8_t area[AREA_SIZE];
+};
+
+static void xsave_fill(struct interp *cpu, const struct insn *insn,
+		       struct xsave *save)
+{
+	const struct cpu_fpu *fpu = &cpu->s.fpu;
+	uint64_t in_use = fpu_in_use(fpu);
+	unsigned count = vector_registers(insn);
+	uint64_t state;
+
+	if (save->is_compact && fpu->mxcsr != MXCSR_INIT)
+		in_use |= XCR0_SSE;
+	save->saved = save->requested;
+	if (insn->op != OP_XSAVE)
+		save->saved &= in_use;
+	save->saves_mxcsr = save->is_compact ?
+				    save->saved & XCR0_SSE :
+				    save->requested & (XCR0_SSE | XCR0_AVX);
+	x87_put(fpu, save->area, insn->w);
+	mxcsr_put(fpu, save->area);
+	vectors_put(fpu, save->area + XMM_OFFSET, 0, count);
+	vectors_put(fpu, save->area + AVX_OFFSET, 1, count);
+	state = save->requested & in_use;
+	if (!save->is_compact)
+		state |= mem_read(cpu, insn->seg, save->offset + LEGACY_SIZE,
+				  8) &
+			 ~save->requested;
+	store_u64(save->area + LEGACY_SIZE, state);
+	store_u64(save->area + LEGACY_SIZE + 8,
+		  save->requested | XCOMP_COMPACT);
+}
+
+static void xsave_write(struct interp *cpu, const struct insn *insn,
+			const struct xsave *save)
+{
+	unsigned vectors = 16 * vector_registers(insn);
+	const struct {
+		uint16_t offset, size;
+		bool is_written;
+	} pieces[] = {
+		{ 0, MXCSR_OFFSET, save->saved & XCR0_X87 },
+		{ MXCSR_OFFSET, 8, save->saves_mxcsr },
+		{ 32, XMM_OFFSET - 32, save->saved & XCR0_X87 },
+		{ XMM_OFFSET, vectors, save->saved & XCR0_SSE },
+		{ LEGACY_SIZE, save->is_compact ? 16 : 8, true },
+		{ AVX_OFFSET, vectors, save->saved & XCR0_AVX },
+	};
+
+	mem_check_write(cpu, insn->seg, save->offset,
+			save->saved & XCR0_AVX ? AREA_SIZE : AVX_OFFSET);
+	for (unsigned i = 0; i < ARRAY_SIZE(pieces); i++)
+		if (pieces[i].is_written)
+			mem_write_bytes(cpu, insn->seg,
+					save->offset + pieces[i].offset,
+					save->area + pieces[i].offset,
+					pieces[i].size);
+}
+
+void exec_xsave(struct interp *cpu, const struct insn *insn)
+{
+	struct xsave save;
+
+	save.offset = vector_operand_offset(cpu, insn);
+	save.requested = xsave_begin(cpu, insn, save.offset, MMU_WRITE);
+	save.is_compact = insn->op == OP_XSAVEC;
+	memset(save.area, 0, sizeof(save.area));
+	xsave_fill(cpu, insn, &save);
+	xsave_write(cpu, insn, &save);
+}
+
+/* --- XRSTOR --------------------------------------------------------------- */
+
+static bool offers_compaction(const struct interp *cpu)
+{
+	const struct cpuid_leaf *leaf =
+		cpu->cpuid ? cpuid_find(cpu->cpuid, 13, 1) : NULL;
+
+	return leaf && (leaf->eax & BIT(1));
+}
+
+/* SDM 1, 13.8.1 and 13.8.2. */
+static bool header_is_legal(const struct interp *cpu, const uint8_t *header)
+{
+	static const uint8_t zero[48];
+	uint64_t state = load_u64(header), compaction = load_u64(header + 8);
+
+	if (!(compaction & XCOMP_COMPACT))
+		return !(state & ~cpu->s.xcr0) && !compaction &&
+		       !load_u64(header + 16);
+	compaction &= ~XCOMP_COMPACT;
+	return offers_compaction(cpu) && !(compaction & ~cpu->s.xcr0) &&
+	       !(state & ~compaction) && !memcmp(header + 16, zero, 48);
+}
+
+static void xrstor_commit(struct interp *cpu, const struct insn *insn,
+			  const uint8_t *area, uint64_t requested,
+			  uint64_t present)
+{
+	struct cpu_fpu *fpu = &cpu->s.fpu;
+	unsigned count = vector_registers(insn);
+
+	if (requested & present & XCR0_X87)
+		x87_get(fpu, area, insn->w);
+	else if (requested & XCR0_X87)
+		x87_init(fpu);
+	if (requested & present & XCR0_SSE)
+		vectors_get(fpu, area + XMM_OFFSET, 0, count);
+	else if (requested & XCR0_SSE)
+		vectors_clear(fpu, 0, count);
+	if (requested & present & XCR0_AVX)
+		vectors_get(fpu, area + AVX_OFFSET, 1, count);
+	else if (requested & XCR0_AVX)
+		vectors_clear(fpu, 1, count);
+	fpu->xstate_bv = fpu_in_use(fpu);
+}
+
+void exec_xrstor(struct interp *cpu, const struct insn *insn)
+{
+	uint64_t offset = vector_operand_offset(cpu, insn);
+	uint64_t requested = xsave_begin(cpu, insn, offset, MMU_READ);
+	uint64_t present, needs_mxcsr;
+	uint8_t area[AREA_SIZE];
+	bool is_compact;
+
+	mem_read_bytes(cpu, insn->seg, offset + LEGACY_SIZE, area + LEGACY_SIZE,
+		       HEADER_SIZE);
+	if (!header_is_legal(cpu, area + LEGACY_SIZE))
+		fault_gp(cpu, 0);
+	present = load_u64(area + LEGACY_SIZE);
+	is_compact = load_u64(area + LEGACY_SIZE + 8) & XCOMP_COMPACT;
+
+	/* The compacted form has MXCSR in the SSE component. */
+	needs_mxcsr = is_compact ? requested & present & XCR0_SSE :
+				   requested & (XCR0_SSE | XCR0_AVX);
+	mem_read_bytes(cpu, insn->seg, offset, area, LEGACY_SIZE);
+	if (requested & present & XCR0_AVX)
+		mem_read_bytes(cpu, insn->seg, offset + AVX_OFFSET,
+			       area + AVX_OFFSET, 16 * vector_registers(insn));
+	if (needs_mxcsr && (load_u32(area + MXCSR_OFFSET) & ~MXCSR_MASK))
+		fault_gp(cpu, 0);
+
+	if (needs_mxcsr)
+		cpu->s.fpu.mxcsr = load_u32(area + MXCSR_OFFSET);
+	else if (is_compact && (requested & XCR0_SSE))
+		cpu->s.fpu.mxcsr = MXCSR_INIT;
+	xrstor_commit(cpu, insn, area, requested, present);
+}
