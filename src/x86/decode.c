@@ -825,6 +825,9 @@ static bool read_operands(struct decoder *d)
 		operand->access = row->access >> 2 * i & 3;
 	}
 	insn->nops = i;
+	/* what the mask leaves out stays (SDM 2, 2.7.6) */
+	if (insn->evex_k && !insn->evex_z && insn->operand[0].kind == OPND_VREG)
+		insn->operand[0].access |= ACCESS_R;
 	return is_legal;
 }
 
@@ -843,23 +846,27 @@ static bool is_vvvv_used(const struct insn_row *row)
 	return false;
 }
 
-/* Gathers and AMX multiplications: no vector register twice (SDM 2, 2.3.12). */
-static bool is_distinct(const struct insn *insn)
+/*
+ * Gathers and AMX multiplications take no register twice; the complex
+ * half-precision ones no source as destination (SDM 2, 2.3.12, VFMADDCPH).
+ */
+static bool is_distinct(const struct insn *insn, bool only_destination)
 {
-	unsigned int seen = 0;
+	uint32_t seen = 0;
 
 	for (unsigned int i = 0; i < insn->nops; i++) {
 		const struct operand *operand = &insn->operand[i];
 		unsigned int reg = operand->reg;
 
-		if (operand->kind == OPND_MEM)
+		if (operand->kind == OPND_MEM && !only_destination)
 			reg = insn->index;
 		else if (operand->kind != OPND_VREG &&
 			 operand->kind != OPND_TILE)
 			continue;
 		if (seen & 1u << reg)
 			return false;
-		seen |= 1u << reg;
+		if (i == 0 || !only_destination)
+			seen |= 1u << reg;
 	}
 	return true;
 }
@@ -895,7 +902,8 @@ static void scale_disp8(struct decoder *d)
 		if (insn->operand[i].kind != OPND_MEM)
 			continue;
 		if (d->row->attrs & ROW_TUPLE1)
-			size = d->row->attrs & ROW_BCST16 ? 2 : insn->w ? 8 : 4;
+			size = (insn->w ? 2 : 1) *
+			       (d->row->attrs & ROW_BYTES ? 1 : 4);
 		insn->disp *= size;
 	}
 }
@@ -914,7 +922,9 @@ static bool is_vector_legal(struct decoder *d)
 	}
 	if (insn->vvvv & 15 && !is_vvvv_used(d->row))
 		return false;
-	return !(d->row->attrs & ROW_DISTINCT) || is_distinct(insn);
+	if (d->row->attrs & (ROW_DISTINCT | ROW_DESTDIFF))
+		return is_distinct(insn, d->row->attrs & ROW_DESTDIFF);
+	return true;
 }
 
 static bool is_lock_legal(const struct decoder *d)

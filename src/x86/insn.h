@@ -43,9 +43,8 @@ enum insn_map {
 	MAP_0F,
 	MAP_0F38,
 	MAP_0F3A,
-	MAP_5, /* EVEX only */
+	MAP_5 = 5, /* EVEX only */
 	MAP_6, /* EVEX only */
-	MAP_7, /* none of it assigned yet */
 };
 
 enum insn_encoding { ENC_LEGACY, ENC_VEX, ENC_EVEX };
@@ -209,7 +208,10 @@ enum insn_attr {
 	ROW_VL_ANY = 1 << 15, /* scalar: L is ignored, no AVX512VL asked */
 	ROW_BCST16 = 1 << 16, /* what is broadcast has 16 bits */
 	ROW_TUPLE1 = 1 << 17, /* disp8 counts elements, not the operand */
-	ROW_DISTINCT = 1 << 18, /* vector operands must differ or #UD */
+	ROW_BYTES =
+		1 << 18, /* elements of bytes and words, not 32 and 64 bits */
+	ROW_DISTINCT = 1 << 19, /* vector operands all differ or #UD */
+	ROW_DESTDIFF = 1 << 20, /* the destination is no source or #UD */
 };
 
 /* CPUID feature bits; see insn_feature_info(). */

@@ -165,6 +165,8 @@ const unsigned int insn_row_count = ROW_COUNT;
 #define LIG	 ROW_VL_ANY
 #define TUPLE1	 ROW_TUPLE1
 #define DISTINCT ROW_DISTINCT
+#define DESTDIFF ROW_DESTDIFF
+#define BYTES ROW_BYTES
 
 enum {
 #define FEATURE(name, leaf, subleaf, reg, bit, class) CLASS_OF_##name = class,
