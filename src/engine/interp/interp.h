@@ -284,6 +284,7 @@ extern const struct interp_handler move_handlers[];
 extern const struct interp_handler shift_handlers[];
 extern const struct interp_handler multiply_handlers[];
 extern const struct interp_handler bit_handlers[];
+extern const struct interp_handler bmi_handlers[];
 extern const struct interp_handler branch_handlers[];
 extern const struct interp_handler stack_handlers[];
 extern const struct interp_handler string_handlers[];
