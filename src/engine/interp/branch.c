@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Near control transfers: Jcc JMP CALL RET LOOP JrCXZ, and the instructions
+ * that raise an event on purpose: INT n, INT3, INT1, INTO, BOUND, UD. SDM 2.
+ */
+#include "engine/interp/handlers.h"
+#include "engine/interp/flags.h"
+#include "engine/interp/operand.h"
+
+/* A target outside canonical space or the code segment's limit faults on the
+ * branch itself. */
+ALWAYS_INLINE uint64_t branch_target(struct interp *cpu,
+				     const struct insn *insn, uint64_t target)
+{
+	if (likely(cpu->mode == X86_MODE_64)) {
+		if (unlikely(!gva_is_canonical(target)))
+			fault_gp(cpu, 0);
+		return target;
+	}
+	target = truncate(target, insn->opsize == 2 ? 2 : 4);
+	if (target > cpu->s.segment[SEG_CS].limit)
+		fault_gp(cpu, 0);
+	return target;
+}
+
+ALWAYS_INLINE void branch_relative(struct interp *cpu, const struct insn *insn)
+{
+	cpu->next_rip =
+		branch_target(cpu, insn, cpu->next_rip + (uint64_t)insn->imm);
+}
+
+#define X(cond)                                              \
+	static void exec_jcc_##cond(struct interp *cpu,      \
+				    const struct insn *insn) \
+	{                                                    \
+		if (flags_condition(cpu->s.rflags, cond))    \
+			branch_relative(cpu, insn);          \
+	}
+X(0)
+X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+#undef X
+
+	static interp_fn *const jcc_fn[16] = {
+		exec_jcc_0,  exec_jcc_1,  exec_jcc_2,  exec_jcc_3,
+		exec_jcc_4,  exec_jcc_5,  exec_jcc_6,  exec_jcc_7,
+		exec_jcc_8,  exec_jcc_9,  exec_jcc_10, exec_jcc_11,
+		exec_jcc_12, exec_jcc_13, exec_jcc_14, exec_jcc_15,
+	};
+
+interp_fn *branch_specialize(const struct insn *insn)
+{
+	return insn->op == OP_JCC ? jcc_fn[insn->cond & 15] : NULL;
+}
+
+/* Where JMP and CALL go: relative, or from a register or memory. */
+ALWAYS_INLINE uint64_t near_target(struct interp *cpu, const struct insn *insn)
+{
+	uint64_t target;
+
+	if (insn->operand[0].kind == OPND_REL)
+		target = cpu->next_rip + (uint64_t)insn->imm;
+	else
+		target = operand_read(cpu, insn, 0, insn->opsize);
+	return branch_target(cpu, insn, target);
+}
+
+static void exec_jmp(struct interp *cpu, const struct insn *insn)
+{
+	cpu->next_rip = near_target(cpu, insn);
+}
+
+static void exec_call(struct interp *cpu, const struct insn *insn)
+{
+	uint64_t target = near_target(cpu, insn);
+
+	if (likely(insn->opsize == 8))
+		stack_push(cpu, cpu->next_rip, 8);
+	else
+		stack_push(cpu, cpu->next_rip, insn->opsize);
+	cpu->next_rip = target;
+}
+
+static void exec_ret(struct interp *cpu, const struct insn *insn)
+{
+	uint64_t target;
+
+	if (likely(insn->opsize == 8))
+		target = stack_peek(cpu, 8);
+	else
+		target = stack_peek(cpu, insn->opsize);
+	cpu->next_rip = branch_target(cpu, insn, target);
+	stack_drop(cpu, insn->opsize + (insn->nops ? (uint16_t)insn->imm : 0));
+}
+
+/* LOOP, LOOPE, LOOPNE count rCX of the address size down. */
+static void exec_loop(struct interp *cpu, const struct insn *insn)
+{
+	uint64_t count = truncate(cpu->s.gpr[RCX] - 1, insn->adsize);
+	bool is_zero = cpu->s.rflags & RFLAGS_ZF, is_taken = count;
+
+	if (insn->op == OP_LOOPE)
+		is_taken = is_taken && is_zero;
+	else if (insn->op == OP_LOOPNE)
+		is_taken = is_taken && !is_zero;
+	if (is_taken)
+		branch_relative(cpu, insn);
+	reg_write(cpu, RCX, count, insn->adsize);
+}
+
+static void exec_jcxz(struct interp *cpu, const struct insn *insn)
+{
+	if (!truncate(cpu->s.gpr[RCX], insn->adsize))
+		branch_relative(cpu, insn);
+}
+
+/* --- events --------------------------------------------------------------- */
+
+static void raise_event(struct interp *cpu, int kind, uint8_t vector)
+{
+	cpu->pending = (struct cpu_event){
+		.is_valid = true,
+		.kind = kind,
+		.vector = vector,
+	};
+	longjmp(cpu->fault, 1);
+}
+
+/* In virtual-8086 mode INT n needs IOPL 3 (SDM 3, 20.2.7); INT3 and INTO do
+ * not. The run loop delivers it as it does a fault. */
+static void exec_int(struct interp *cpu, const struct insn *insn)
+{
+	if ((cpu->s.rflags & RFLAGS_VM) && !(cpu->s.cr4 & CR4_VME) &&
+	    bits_get(cpu->s.rflags, 13, 12) < 3)
+		fault_gp(cpu, 0);
+	raise_event(cpu, CPU_EVENT_SOFTWARE, (uint8_t)insn->imm);
+}
+
+static void exec_int3(struct interp *cpu, const struct insn *insn)
+{
+	raise_event(cpu, CPU_EVENT_SOFTWARE, VECTOR_BP);
+}
+
+static void exec_into(struct interp *cpu, const struct insn *insn)
+{
+	if (cpu->s.rflags & RFLAGS_OF)
+		raise_event(cpu, CPU_EVENT_SOFTWARE, VECTOR_OF);
+}
+
+/* INT1 checks no descriptor privilege: it is delivered as hardware's #DB, but
+ * as a trap (SDM 2, INT n). */
+static void exec_int1(struct interp *cpu, const struct insn *insn)
+{
+	cpu->s.rip = cpu->next_rip;
+	raise_event(cpu, CPU_EVENT_EXCEPTION, VECTOR_DB);
+}
+
+static void exec_bound(struct interp *cpu, const struct insn *insn)
+{
+	unsigned size = insn->opsize;
+	uint64_t address = operand_address(cpu, insn);
+	int64_t index =
+		sign_extend(reg_read(cpu, insn->operand[0].reg, size), size);
+	int64_t low =
+		sign_extend(mem_load(cpu, insn->seg, address, size), size);
+	int64_t high = sign_extend(
+		mem_load(cpu, insn->seg, truncate(address + size, insn->adsize),
+			 size),
+		size);
+
+	if (index < low || index > high)
+		interp_fault(cpu, VECTOR_BR, 0);
+}
+
+void exec_undefined(struct interp *cpu, const struct insn *insn)
+{
+	fault_ud(cpu);
+}
+
+const struct interp_handler branch_handlers[] = {
+	{ OP_JMP, exec_jmp },	   { OP_CALL, exec_call },
+	{ OP_RET, exec_ret },	   { OP_LOOP, exec_loop },
+	{ OP_LOOPE, exec_loop },   { OP_LOOPNE, exec_loop },
+	{ OP_JCXZ, exec_jcxz },	   { OP_INT, exec_int },
+	{ OP_INT3, exec_int3 },	   { OP_INTO, exec_into },
+	{ OP_INT1, exec_int1 },	   { OP_BOUND, exec_bound },
+	{ OP_UD, exec_undefined }, { 0 },
+};

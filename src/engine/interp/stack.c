@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * PUSH POP PUSHA POPA PUSHF POPF ENTER LEAVE, SDM 2; SDM 1, chapter 6.
+ */
+#include "engine/interp/handlers.h"
+#include "engine/interp/flags.h"
+#include "engine/interp/operand.h"
+
+/* --- PUSH and POP --------------------------------------------------------- */
+
+static void exec_push_reg_8(struct interp *cpu, const struct insn *insn)
+{
+	stack_push(cpu, cpu->s.gpr[insn->operand[0].reg & 15], 8);
+}
+
+static void exec_pop_reg_8(struct interp *cpu, const struct insn *insn)
+{
+	uint64_t value = stack_peek(cpu, 8);
+
+	stack_drop(cpu, 8);
+	cpu->s.gpr[insn->operand[0].reg & 15] = value;
+}
+
+interp_fn *stack_specialize(const struct insn *insn)
+{
+	if (insn->opsize != 8 || insn->operand[0].kind != OPND_REG)
+		return NULL;
+	if (insn->op == OP_PUSH)
+		return exec_push_reg_8;
+	return insn->op == OP_POP ? exec_pop_reg_8 : NULL;
+}
+
+static void exec_push(struct interp *cpu, const struct insn *insn)
+{
+	stack_push(cpu, operand_read(cpu, insn, 0, insn->opsize), insn->opsize);
+}
+
+/*
+ * The address of a destination in memory that rSP is part of is taken after
+ * the pop (SDM 2, POP); the pop itself must not show when the write faults.
+ */
+static void exec_pop(struct interp *cpu, const struct insn *insn)
+{
+	unsigned size = insn->opsize;
+	uint64_t value = stack_peek(cpu, size), address, old, new;
+
+	old = cpu->s.gpr[RSP];
+	stack_drop(cpu, size);
+	if (insn->operand[0].kind == OPND_REG) {
+		reg_write(cpu, insn->operand[0].reg, value, size);
+		return;
+	}
+	address = operand_address(cpu, insn);
+	new = cpu->s.gpr[RSP];
+	cpu->s.gpr[RSP] = old;
+	mem_store(cpu, insn->seg, address, value, size);
+	cpu->s.gpr[RSP] = new;
+}
+
+static void exec_pusha(struct interp *cpu, const struct insn *insn)
+{
+	unsigned size = insn->opsize;
+	uint64_t mask = stack_mask(cpu), sp = cpu->s.gpr[RSP];
+
+	for (unsigned i = 1; i <= 8; i++)
+		mem_check_write(cpu, SEG_SS, (sp - i * size) & mask, size);
+	for (unsigned i = 0; i < 8; i++)
+		mem_store(cpu, SEG_SS, (sp - (i + 1) * size) & mask,
+			  cpu->s.gpr[i], size);
+	cpu->s.gpr[RSP] = stack_pointer(cpu, sp - 8 * size);
+}
+
+static void exec_popa(struct interp *cpu, const struct insn *insn)
+{
+	unsigned size = insn->opsize;
+	uint64_t mask = stack_mask(cpu), sp = cpu->s.gpr[RSP], value[8];
+
+	for (unsigned i = 0; i < 8; i++)
+		value[7 - i] =
+			mem_load(cpu, SEG_SS, (sp + i * size) & mask, size);
+	for (unsigned i = 0; i < 8; i++)
+		if (i != RSP)
+			reg_write(cpu, i, value[i], size);
+	cpu->s.gpr[RSP] = stack_pointer(cpu, sp + 8 * size);
+}
+
+/* --- the flags ------------------------------------------------------------ */
+
+/* Virtual-8086 mode without VME: IOPL 3, or the monitor gets a #GP. */
+static void check_vm86(struct interp *cpu)
+{
+	if ((cpu->s.rflags & RFLAGS_VM) && bits_get(cpu->s.rflags, 13, 12) < 3)
+		fault_gp(cpu, 0);
+}
+
+static void exec_pushf(struct interp *cpu, const struct insn *insn)
+{
+	check_vm86(cpu);
+	stack_push(cpu, cpu->s.rflags & ~(RFLAGS_VM | RFLAGS_RF), insn->opsize);
+}
+
+/* Which bits POPF may change: SDM 2, POPF, table 4-16. */
+static uint64_t popf_mask(const struct interp *cpu, unsigned size)
+{
+	uint64_t mask = RFLAGS_STATUS | RFLAGS_TF | RFLAGS_DF | RFLAGS_NT |
+			RFLAGS_AC | RFLAGS_ID;
+
+	if (cpu->cpl <= bits_get(cpu->s.rflags, 13, 12))
+		mask |= RFLAGS_IF;
+	if (cpu->cpl == 0)
+		mask |= RFLAGS_IOPL | RFLAGS_VIF | RFLAGS_VIP;
+	return size == 2 ? mask & 0xffff : mask;
+}
+
+static void exec_popf(struct interp *cpu, const struct insn *insn)
+{
+	unsigned size = insn->opsize;
+	uint64_t mask, value, changed;
+
+	check_vm86(cpu);
+	mask = popf_mask(cpu, size);
+	value = stack_peek(cpu, size) & ~(RFLAGS_VIF | RFLAGS_VIP);
+	stack_drop(cpu, size);
+	changed = (cpu->s.rflags ^ value) & mask;
+	cpu->s.rflags ^= changed;
+	if (changed & RFLAGS_AC)
+		interp_mode_changed(cpu);
+	if (changed & (RFLAGS_IF | RFLAGS_TF))
+		cpu->end_block = true;
+}
+
+/* --- ENTER and LEAVE ------------------------------------------------------ */
+
+static void exec_enter(struct interp *cpu, const struct insn *insn)
+{
+	unsigned size = insn->opsize, level = insn->imm2 % 32;
+	uint64_t mask = stack_mask(cpu), old = cpu->s.gpr[RSP];
+	uint64_t bp = cpu->s.gpr[RBP], frame = (old - size) & mask;
+	uint64_t sp = frame, display[32];
+
+	for (unsigned i = 1; i < level; i++)
+		display[i] =
+			mem_load(cpu, SEG_SS, (bp - i * size) & mask, size);
+	for (unsigned i = 0; i <= level; i++)
+		mem_check_write(cpu, SEG_SS, (frame - i * size) & mask, size);
+	/* The last word of the new frame must be writable too (SDM 2). */
+	mem_check_write(cpu, SEG_SS,
+			(frame - level * size - (uint16_t)insn->imm) & mask,
+			size);
+	mem_store(cpu, SEG_SS, sp, bp, size);
+	for (unsigned i = 1; i < level; i++) {
+		sp = (sp - size) & mask;
+		mem_store(cpu, SEG_SS, sp, display[i], size);
+	}
+	if (level) {
+		sp = (sp - size) & mask;
+		mem_store(cpu, SEG_SS, sp, frame, size);
+	}
+	reg_write(cpu, RBP, frame, size);
+	cpu->s.gpr[RSP] = stack_pointer(cpu, sp - (uint16_t)insn->imm);
+}
+
+static void exec_leave(struct interp *cpu, const struct insn *insn)
+{
+	unsigned size = insn->opsize;
+	uint64_t bp = cpu->s.gpr[RBP];
+	uint64_t value = mem_load(cpu, SEG_SS, bp & stack_mask(cpu), size);
+
+	cpu->s.gpr[RSP] = stack_pointer(cpu, bp + size);
+	reg_write(cpu, RBP, value, size);
+}
+
+const struct interp_handler stack_handlers[] = {
+	{ OP_PUSH, exec_push },
+	{ OP_POP, exec_pop },
+	{ OP_PUSHA, exec_pusha },
+	{ OP_POPA, exec_popa },
+	{ OP_PUSHF, exec_pushf },
+	{ OP_POPF, exec_popf },
+	{ OP_ENTER, exec_enter },
+	{ OP_LEAVE, exec_leave },
+	{ 0 },
+};
