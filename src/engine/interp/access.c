@@ -317,6 +317,12 @@ void mem_write_system(struct interp *cpu, gva_t gva, uint64_t value,
 		    system_view(cpu));
 }
 
+void mem_write_linear(struct interp *cpu, gva_t gva, uint64_t value,
+		      unsigned size, enum mmu_view view)
+{
+	write_value(cpu, gva, value, size, view);
+}
+
 /* --- read-modify-write ---------------------------------------------------- */
 
 /*

@@ -5,10 +5,11 @@
 #include "engine/interp/block.h"
 
 static const struct interp_handler *const tables[] = {
-	alu_handlers,	   move_handlers, shift_handlers,  multiply_handlers,
-	bit_handlers,	   bmi_handlers,  branch_handlers, stack_handlers,
-	string_handlers,   io_handlers,	  atomic_handlers, system_handlers,
-	transfer_handlers, fpu_handlers,
+	alu_handlers,	   move_handlers, shift_handlers,   multiply_handlers,
+	bit_handlers,	   bmi_handlers,  branch_handlers,  stack_handlers,
+	string_handlers,   io_handlers,	  atomic_handlers,  system_handlers,
+	transfer_handlers, sreg_handlers, control_handlers, syscall_handlers,
+	msr_handlers,	   fpu_handlers,
 };
 
 void handlers_fill(interp_fn *handler[OP_COUNT])

@@ -239,6 +239,11 @@ uint64_t mem_read_system(struct interp *cpu, gva_t gva, unsigned size);
 void mem_write_system(struct interp *cpu, gva_t gva, uint64_t value,
 		      unsigned size);
 
+/* Linear, with the rights of a view that is not (yet) the CPU's: the stack of
+ * the privilege level that an event goes to. */
+void mem_write_linear(struct interp *cpu, gva_t gva, uint64_t value,
+		      unsigned size, enum mmu_view view);
+
 /*
  * Code: a host pointer to the byte at linear address `gva`, readable to the
  * end of its page, and its guest physical address. Faults as a fetch does. NULL
@@ -292,6 +297,10 @@ extern const struct interp_handler io_handlers[];
 extern const struct interp_handler atomic_handlers[];
 extern const struct interp_handler system_handlers[];
 extern const struct interp_handler transfer_handlers[];
+extern const struct interp_handler sreg_handlers[];
+extern const struct interp_handler control_handlers[];
+extern const struct interp_handler syscall_handlers[];
+extern const struct interp_handler msr_handlers[];
 extern const struct interp_handler fpu_handlers[];
 
 /* What the host's own units execute (host_unit.c): every x87, MMX, SSE and AVX

@@ -34,3 +34,6 @@ void mmio_write(struct interp *cpu, gpa_t gpa, uint64_t value, unsigned size);
 
 /* ops->exit, with EXIT_LEAVE noted for the run loop. */
 enum exit_action interp_exit(struct interp *cpu, struct exit *exit);
+
+/* The guest's time stamp counter: ops->tsc shifted by TSC_ADJUST. */
+uint64_t interp_tsc(struct interp *cpu);
