@@ -114,6 +114,27 @@ static const char *parse_payload(const struct boot_source *source,
 	return NULL;
 }
 
+/*
+ * A bzImage is an EFI program, too, and may carry a signature behind its code
+ * (PE Format, "Optional Header Data Directories", certificate table). One that
+ * is cut off does not stop it from booting, but tells of a file cut off.
+ */
+static bool has_whole_signature(const struct boot_source *source)
+{
+	uint8_t offset[4], optional[152];
+	uint32_t at;
+
+	if (!source_read(source, 0x3c, offset, 4))
+		return false;
+	at = load_u32(offset);
+	if (!source_read(source, (uint64_t)at + 24, optional,
+			 sizeof(optional)) ||
+	    load_u16(optional) != 0x20b)
+		return true;
+	return range_inside(load_u32(optional + 144), load_u32(optional + 148),
+			    source->size);
+}
+
 const char *bzimage_parse(const struct boot_source *source,
 			  struct bzimage *image)
 {
@@ -148,6 +169,8 @@ const char *bzimage_parse(const struct boot_source *source,
 	/* Signed kernels are longer; the count is rounded up to paragraphs. */
 	if (code_size && image->code_size + 15 < code_size)
 		return "truncated: shorter than its header says";
+	if (!has_whole_signature(source))
+		return "truncated: its signature is cut off";
 	parse_fields(head, image);
 	return parse_payload(source, head, image);
 }

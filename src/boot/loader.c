@@ -238,7 +238,7 @@ static int place_initrd(struct boot *boot)
 	if (start > end || size > end - start)
 		return refuse(boot->initrd_path, -ENOMEM,
 			      "%llu MiB do not fit beside the kernel into "
-			      "%llu MiB of RAM",
+			      "%llu MiB of memory (-m)",
 			      (unsigned long long)(size + BIT(20) - 1) >> 20,
 			      (unsigned long long)boot->ram_size >> 20);
 	boot->initrd_address = align_down(end - size, PAGE_SIZE);

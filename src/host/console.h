@@ -32,6 +32,10 @@ struct console_events {
 	void (*command)(void *argument, enum console_command command);
 	/* SIGWINCH, and once at the start. */
 	void (*resized)(void *argument, unsigned columns, unsigned rows);
+	/* Output cannot be written any more (a full disk, a closed pipe): it
+	 * has been said, and what follows is dropped. May be NULL, as the
+	 * others. */
+	void (*failed)(void *argument, int error);
 	void *argument;
 };
 
@@ -43,8 +47,12 @@ struct console_events {
 int console_create(struct loop *loop, const char *spec,
 		   const struct console_events *events,
 		   struct console **console);
-/* Writes out what the ring still holds, for at most a second. */
-void console_destroy(struct console *console);
+/*
+ * Writes out what the ring still holds, for as long as its reader takes some
+ * each second. 0, or the -errno of output that was lost (and logged). NULL is
+ * fine.
+ */
+int console_destroy(struct console *console);
 
 /* Takes what fits and returns how much. Any thread; does not block. */
 size_t console_write(struct console *console, const uint8_t *bytes,
