@@ -36,7 +36,7 @@
 /* An instruction's encoding with its fields taken apart. */
 struct copy {
 	uint8_t map, encoding, pp, vl, opcode, modrm, vvvv, immediate;
-	bool w, r, b, has_opsize, has_immediate;
+	bool w, r, b, has_opsize, has_modrm, has_immediate;
 	bool is_mem;
 };
 
@@ -119,7 +119,8 @@ static void emit_copy(struct emitter *out, const struct copy *copy)
 	else
 		emit_legacy(out, copy);
 	emit(out, copy->opcode);
-	emit(out, copy->modrm);
+	if (copy->has_modrm)
+		emit(out, copy->modrm);
 	if (copy->has_immediate)
 		emit(out, copy->immediate);
 }
@@ -196,6 +197,7 @@ static void copy_make(struct copy *copy, const struct insn *insn,
 		.modrm = insn->modrm,
 		.vvvv = insn->encoding == ENC_VEX ? insn->vvvv : 0,
 		.w = insn->w && !is_x87(insn),
+		.has_modrm = insn->has_modrm,
 		.has_opsize = is_environment(insn) && insn->opsize == 2,
 		.immediate = insn->imm,
 		.has_immediate = insn->imm_len != 0,
