@@ -11,6 +11,7 @@
 
 #include "core/engine.h"
 
+struct loop;
 struct machine;
 struct vm;
 
@@ -20,8 +21,9 @@ struct machine_config {
 	const char *engine; /* "auto" or an engine's name; NULL: auto */
 	const char *cpu; /* CPU model; NULL: the default */
 	const char *kernel, *initrd;
-	const char *append; /* kernel command line, added to the default */
-	bool no_default_append; /* use `append` alone */
+	/* Kernel command line; console=ttyS0 goes before it where it names no
+	 * console. NULL: none. */
+	const char *append;
 	uint64_t ram_size; /* bytes, multiple of the page size */
 	unsigned vcpus; /* 1 to VM_VCPUS_MAX */
 	const char *console; /* host/console.h; NULL: "stdio" */
@@ -51,5 +53,16 @@ int machine_create(const struct machine_config *config,
  * signal n ended it hard.
  */
 int machine_run(struct machine *machine);
+
+/* For the control socket, on the loop's thread: the parts it speaks of. */
+struct vm *machine_vm(struct machine *machine);
+struct loop *machine_loop(struct machine *machine);
+const struct machine_config *machine_describe(const struct machine *machine);
+
+/*
+ * Presses the power button and ends the VM by force grace_ms later if it is
+ * still there. On the loop's thread.
+ */
+void machine_power_down(struct machine *machine, unsigned grace_ms);
 
 void machine_destroy(struct machine *machine); /* NULL is fine */

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * THE list of devices: what is on the board, and how each is wired. A new
+ * device is one function here and one line in the table.
+ */
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "core/vm.h"
+#include "machine/pc_internal.h"
+
+#define ISA_TIMER    0
+#define ISA_KEYBOARD 1
+#define ISA_COM1     4
+#define ISA_RTC	     8
+#define ISA_SCI	     9
+
+static int create_lapics(struct pc *pc)
+{
+	struct vm *vm = pc->vm;
+	int error;
+
+	/* An engine that brought its own has set apic_ops already. */
+	if (vm->apic_ops)
+		return 0;
+	error = lapic_init(vm);
+	for (unsigned i = 0; i < vm->vcpu_count && !error; i++)
+		error = lapic_create(vm->vcpus[i]);
+	return error;
+}
+
+static int create_ioapic(struct pc *pc)
+{
+	return ioapic_init(&pc->ioapic, pc->vm);
+}
+
+/* INTR of the i8259 pair is LINT0 of the bootstrap processor. */
+static void set_lint0(void *vcpu, unsigned pin, bool level)
+{
+	struct vcpu *bootstrap = vcpu;
+
+	bootstrap->vm->apic_ops->set_lint(bootstrap, 0, level);
+}
+
+static int create_pic(struct pc *pc)
+{
+	const struct irq_line lint0 = { .set = set_lint0,
+					.chip = pc->vm->vcpus[0] };
+
+	return i8259_init(&pc->pic, pc->vm, &lint0);
+}
+
+static int create_pit(struct pc *pc)
+{
+	const struct irq_line irq = pc_isa_irq(pc, ISA_TIMER);
+
+	return i8254_init(&pc->pit, pc->vm, &irq);
+}
+
+static int create_com1(struct pc *pc)
+{
+	const struct ns16550_config config = {
+		.name = "com1",
+		.acpi_name = "COM1",
+		.uid = 1,
+		.port = 0x3f8,
+		.gsi = ISA_COM1,
+		.irq = pc_isa_irq(pc, ISA_COM1),
+		.write = pc->host.console_write,
+		.receive_ready = pc->host.console_receive_ready,
+		.backend = pc->host.argument,
+	};
+
+	return ns16550_init(&pc->com1, pc->vm, &config);
+}
+
+/* Soft-off, by SLP_EN in PM1_CNT. Any thread, under a chip's lock. */
+static void power_off(void *argument)
+{
+	struct pc *pc = argument;
+
+	vm_stop(pc->vm, STOP_POWEROFF, 0);
+}
+
+static void reset(void *argument)
+{
+	struct pc *pc = argument;
+
+	vm_request_reset(pc->vm);
+}
+
+static int create_pm(struct pc *pc)
+{
+	const struct acpi_pm_config config = {
+		.sci = pc_isa_irq(pc, ISA_SCI),
+		.power_off = power_off,
+		.argument = pc,
+		.is_32bit = true,
+	};
+
+	return acpi_pm_init(&pc->pm, pc->vm, &config);
+}
+
+static int create_keyboard(struct pc *pc)
+{
+	const struct i8042_config config = {
+		.irq = pc_isa_irq(pc, ISA_KEYBOARD),
+		.reset = reset,
+		.argument = pc,
+	};
+
+	return i8042_init(&pc->keyboard, pc->vm, &config);
+}
+
+static int create_reset_control(struct pc *pc)
+{
+	return reset_control_init(&pc->reset_control, pc->vm, reset, pc);
+}
+
+static int create_rtc(struct pc *pc)
+{
+	const struct irq_line irq = pc_isa_irq(pc, ISA_RTC);
+
+	return mc146818_init(&pc->rtc, pc->vm, &irq);
+}
+
+static int create_debugport(struct pc *pc)
+{
+	return debugport_init(&pc->debugport, pc->vm, debug_log_byte,
+			      &pc->debug_log);
+}
+
+static void guest_exit(void *argument, int status)
+{
+	struct pc *pc = argument;
+
+	vm_stop(pc->vm, STOP_GUEST_EXIT, status);
+}
+
+static int create_debugexit(struct pc *pc)
+{
+	return debugexit_init(&pc->debugexit, pc->vm, guest_exit, pc);
+}
+
+const struct pc_device pc_devices[] = {
+	{ "lapic", create_lapics },
+	{ "ioapic", create_ioapic },
+	{ "i8259", create_pic },
+	{ "i8254", create_pit },
+	{ "acpi-pm", create_pm },
+	{ "i8042", create_keyboard },
+	{ "reset-control", create_reset_control },
+	{ "mc146818", create_rtc },
+	{ "com1", create_com1 },
+	{ "debugport", create_debugport },
+	{ "debugexit", create_debugexit },
+	{ NULL },
+};

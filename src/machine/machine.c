@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A machine's life: built from its description, run on the event loop, ended
+ * by the guest or the host. Everything here but the callbacks that say
+ * otherwise runs on the loop's thread, which is the one that created it.
+ */
+
+#include "machine/machine.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "boot/boot.h"
+#include "core/vm.h"
+#include "debug/ledger.h"
+#include "host/console.h"
+#include "host/loop.h"
+#include "host/signals.h"
+#include "machine/control.h"
+#include "machine/pc.h"
+#include "machine/select.h"
+#include "x86/cpu_model.h"
+
+#define STATUS_OUR_ERROR 125
+#define STATUS_SIGNAL	 128
+
+struct machine {
+	struct machine_config config;
+	struct vm vm;
+	struct cpuid_table cpuid;
+	struct loop *loop;
+	struct console *console;
+	struct boot *boot;
+	char *cmdline;
+	struct pc *pc;
+	struct control *control;
+	struct signals signals;
+	struct loop_call notified; /* vm->notify */
+	bool has_vm, has_signals, has_notify;
+	/* From the power button to the end by force. */
+	pthread_mutex_t grace_lock;
+	struct timer grace;
+	int signal; /* that ended us by force, or asked us to */
+};
+
+/* --- the guest's wishes -------------------------------------------------- */
+
+/* The board is as after RESET#; put the image back and let it start over. */
+static void restart(struct machine *machine)
+{
+	struct vm *vm = &machine->vm;
+
+	vm_pause(vm);
+	vm_reset(vm);
+	if (boot_apply(machine->boot, vm)) {
+		vm_stop(vm, STOP_ERROR, 0);
+		return;
+	}
+	vm_resume(vm);
+}
+
+static void on_notified(void *argument)
+{
+	struct machine *machine = argument;
+	struct vm *vm = &machine->vm;
+	enum stop_reason reason;
+	bool reset_wanted;
+
+	pthread_mutex_lock(&vm->lock);
+	reason = vm->stop_reason;
+	reset_wanted = vm->reset_wanted;
+	pthread_mutex_unlock(&vm->lock);
+	if (reason != STOP_NONE)
+		loop_quit(machine->loop);
+	else if (reset_wanted && machine->config.no_reboot)
+		vm_stop(vm, STOP_RESET, 0);
+	else if (reset_wanted)
+		restart(machine);
+}
+
+/* Any thread. */
+static void notify(void *argument)
+{
+	struct machine *machine = argument;
+
+	loop_call_now(&machine->notified);
+}
+
+/* --- the host's wishes --------------------------------------------------- */
+
+static void on_grace_over(void *argument)
+{
+	struct machine *machine = argument;
+
+	vm_stop(&machine->vm, STOP_HOST, 0);
+}
+
+void machine_power_down(struct machine *machine, unsigned grace_ms)
+{
+	struct clock *clock = &machine->vm.clock;
+
+	pc_power_button(machine->pc);
+	LOCKED(&machine->grace_lock);
+	timer_set(&machine->grace, clock_ns(clock) + grace_ms * 1000000ull);
+}
+
+/* The first asks the guest, the second does not. */
+static void on_signal(void *argument, int signal)
+{
+	struct machine *machine = argument;
+	bool is_first = !machine->signal;
+
+	machine->signal = signal;
+	if (is_first && machine->config.grace_ms) {
+		log_info("%s: pressing the power button; again to end at once",
+			 strsignal(signal));
+		machine_power_down(machine, machine->config.grace_ms);
+	} else {
+		vm_stop(&machine->vm, STOP_HOST, 0);
+	}
+}
+
+static void on_console_command(void *argument, enum console_command command)
+{
+	struct machine *machine = argument;
+
+	switch (command) {
+	case CONSOLE_QUIT:
+		vm_stop(&machine->vm, STOP_HOST, 0);
+		break;
+	case CONSOLE_POWER_BUTTON:
+		pc_power_button(machine->pc);
+		break;
+	case CONSOLE_BREAK:
+		pc_console_break(machine->pc);
+		break;
+	case CONSOLE_STAT:
+		ledger_print(stderr, &machine->vm, false);
+		break;
+	}
+}
+
+/* --- the console, between serial port and terminal ------------------------ */
+
+static size_t on_console_input(void *argument, const uint8_t *bytes,
+			       size_t count)
+{
+	struct machine *machine = argument;
+
+	return pc_console_receive(machine->pc, bytes, count);
+}
+
+static void on_console_writable(void *argument)
+{
+	struct machine *machine = argument;
+
+	pc_console_writable(machine->pc);
+}
+
+/* Any thread, under the serial port's lock. */
+static size_t serial_write(void *argument, const uint8_t *bytes, size_t count)
+{
+	struct machine *machine = argument;
+
+	return console_write(machine->console, bytes, count);
+}
+
+static void serial_receive_ready(void *argument)
+{
+	struct machine *machine = argument;
+
+	console_receive_ready(machine->console);
+}
+
+/* --- building ------------------------------------------------------------ */
+
+static uint64_t loop_next_ns(void *clock)
+{
+	return clock_next_ns(clock);
+}
+
+static void loop_run_timers(void *clock)
+{
+	clock_run(clock);
+}
+
+static void clock_wake(void *loop)
+{
+	loop_wake(loop);
+}
+
+static int create_loop(struct machine *machine)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+	int error = loop_create(&machine->loop);
+
+	if (!error)
+		error = signals_init(&machine->signals, machine->loop, signals,
+				     ARRAY_SIZE(signals), on_signal, machine);
+	machine->has_signals = !error;
+	if (!error)
+		error = loop_call_init(machine->loop, &machine->notified,
+				       on_notified, machine);
+	machine->has_notify = !error;
+	if (error)
+		log_error("event loop: %s", strerror(-error));
+	return error;
+}
+
+static int create_cpu_model(struct machine *machine,
+			    const struct engine_ops *engine)
+{
+	const char *model = machine->config.cpu;
+	struct cpuid_table *offer = NULL;
+	char dropped[CPU_DROPPED_MAX];
+	struct cpu_request request = {
+		.model = model ? model : CPU_MODEL_DEFAULT,
+		.vcpus = machine->config.vcpus,
+		.tsc_khz = machine->vm.clock.tsc_khz,
+	};
+	int error;
+
+	if (engine->cpuid_offer) {
+		offer = calloc(1, sizeof(*offer));
+		if (!offer)
+			return -ENOMEM;
+		error = engine->cpuid_offer(offer);
+		if (error) {
+			free(offer);
+			return error;
+		}
+		request.offer = offer;
+	}
+	error = cpu_model_build(&request, &machine->cpuid, dropped);
+	free(offer);
+	if (error == -ENOENT)
+		log_error("--cpu %s: no such model; `ringfence run --cpu help` "
+			  "lists them",
+			  request.model);
+	else if (error == -ENOTSUP)
+		log_error("--cpu %s: only with --engine kvm", request.model);
+	else if (error)
+		log_error("--cpu %s: %s", request.model, strerror(-error));
+	else if (dropped[0] && model)
+		log_info("--cpu %s: this host lacks %s", model, dropped);
+	return error;
+}
+
+static int create_vm(struct machine *machine, const struct engine_ops *engine)
+{
+	struct vm *vm = &machine->vm;
+	const char *name = machine->config.name;
+	int error = vm_init(vm, name, engine);
+
+	if (error)
+		return error;
+	machine->has_vm = true;
+	vm->notify = notify;
+	vm->notify_argument = machine;
+	vm->clock.wake = clock_wake;
+	vm->clock.wake_argument = machine->loop;
+	loop_set_timers(machine->loop,
+			&(struct loop_timers){ loop_next_ns, loop_run_timers,
+					       &vm->clock });
+	timer_init(&machine->grace, &vm->clock, &machine->grace_lock,
+		   on_grace_over, machine);
+	error = memory_init(&vm->memory, vm, machine->config.ram_size, 0);
+	if (error) {
+		log_error("%llu MiB of guest memory: %s",
+			  (unsigned long long)machine->config.ram_size >> 20,
+			  error == -ENOMEM ? "more than this host has" :
+					     strerror(-error));
+		return error;
+	}
+	error = create_cpu_model(machine, engine);
+	if (error)
+		return error;
+	vm->cpuid = &machine->cpuid;
+	return engine->vm_create(vm);
+}
+
+static int create_vcpus(struct machine *machine)
+{
+	for (unsigned i = 0; i < machine->config.vcpus; i++) {
+		int error = vm_add_vcpu(&machine->vm);
+
+		if (error) {
+			log_error("vcpu %u: %s", i, strerror(-error));
+			return error;
+		}
+	}
+	return 0;
+}
+
+static int create_console(struct machine *machine)
+{
+	const char *spec = machine->config.console;
+	const struct console_events events = {
+		.receive = on_console_input,
+		.writable = on_console_writable,
+		.command = on_console_command,
+		.argument = machine,
+	};
+
+	return console_create(machine->loop, spec ? spec : "stdio", &events,
+			      &machine->console);
+}
+
+static int create_board(struct machine *machine)
+{
+	const struct pc_host host = {
+		.console_write = serial_write,
+		.console_receive_ready = serial_receive_ready,
+		.argument = machine,
+		.debug_log = machine->config.debug_log,
+	};
+
+	return pc_create(&machine->vm, &host, &machine->pc);
+}
+
+/* A guest that says nothing is no use: name the console unless it is named. */
+static char *default_cmdline(const char *append)
+{
+	const char *console = "console=ttyS0";
+	char *cmdline;
+
+	if (!append)
+		append = "";
+	if (strstr(append, "console="))
+		return strdup(append);
+	if (asprintf(&cmdline, "%s%s%s", console, *append ? " " : "", append) <
+	    0)
+		return NULL;
+	return cmdline;
+}
+
+static int load_image(struct machine *machine)
+{
+	const struct machine_config *config = &machine->config;
+	struct boot_config boot = {
+		.kernel = config->kernel,
+		.initrd = config->initrd,
+		.ram_size = config->ram_size,
+	};
+
+	if (!config->kernel) {
+		log_error("no kernel: name one with --kernel");
+		return -EINVAL;
+	}
+	machine->cmdline = default_cmdline(config->append);
+	if (!machine->cmdline)
+		return -ENOMEM;
+	boot.cmdline = machine->cmdline;
+	return boot_load(&boot, &machine->boot);
+}
+
+static int check_config(const struct machine_config *config)
+{
+	if (config->vcpus < 1 || config->vcpus > VM_VCPUS_MAX) {
+		log_error("%u vCPUs: a machine has 1 to %d", config->vcpus,
+			  VM_VCPUS_MAX);
+		return -EINVAL;
+	}
+	if (!config->ram_size || !is_aligned(config->ram_size, 1 << 20)) {
+		log_error("guest memory comes in whole MiB, at least one");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* In the order that reports the user's mistakes before the host's troubles. */
+static int build(struct machine *machine)
+{
+	const struct engine_ops *engine;
+	int error = check_config(&machine->config);
+
+	if (!error)
+		error = load_image(machine);
+	if (error)
+		return error;
+	engine = engine_select(machine->config.engine);
+	if (!engine)
+		return -ENODEV;
+	error = create_loop(machine);
+	if (!error)
+		error = create_vm(machine, engine);
+	if (!error)
+		error = create_vcpus(machine);
+	if (!error)
+		error = create_board(machine);
+	if (!error)
+		error = create_console(machine);
+	if (!error)
+		error = boot_apply(machine->boot, &machine->vm);
+	if (!error)
+		error = control_create(machine, &machine->control);
+	return error;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+int machine_create(const struct machine_config *config, struct machine **result)
+{
+	struct machine *machine = calloc(1, sizeof(*machine));
+	int error;
+
+	if (!machine)
+		return -ENOMEM;
+	machine->config = *config;
+	if (!machine->config.name)
+		machine->config.name =
+			config->kernel ? base_name(config->kernel) : "vm";
+	pthread_mutex_init(&machine->grace_lock, NULL);
+	error = build(machine);
+	if (error) {
+		machine_destroy(machine);
+		return error;
+	}
+	*result = machine;
+	return 0;
+}
+
+/* --- running and ending -------------------------------------------------- */
+
+struct vm *machine_vm(struct machine *machine)
+{
+	return &machine->vm;
+}
+
+struct loop *machine_loop(struct machine *machine)
+{
+	return machine->loop;
+}
+
+const struct machine_config *machine_describe(const struct machine *machine)
+{
+	return &machine->config;
+}
+
+static int exit_status(const struct machine *machine)
+{
+	switch (machine->vm.stop_reason) {
+	case STOP_NONE:
+	case STOP_POWEROFF:
+	case STOP_RESET:
+		return 0;
+	case STOP_GUEST_EXIT:
+		return machine->vm.stop_status & 0xff;
+	case STOP_HOST:
+		return machine->signal ? STATUS_SIGNAL + machine->signal : 0;
+	case STOP_TRIPLE_FAULT:
+		log_error("%s: triple fault, the virtual CPU shut down",
+			  machine->config.name);
+		return STATUS_OUR_ERROR;
+	case STOP_ERROR:
+		return STATUS_OUR_ERROR;
+	}
+	return STATUS_OUR_ERROR;
+}
+
+static void print_stat(struct machine *machine)
+{
+	const struct machine_config *config = &machine->config;
+	cleanup_file FILE *file = NULL;
+
+	if (!config->stat)
+		return;
+	if (!config->stat_file) {
+		ledger_print(stderr, &machine->vm, config->stat_json);
+		return;
+	}
+	file = fopen(config->stat_file, "we");
+	if (!file) {
+		log_error("%s: %s", config->stat_file, strerror(errno));
+		return;
+	}
+	ledger_print(file, &machine->vm, config->stat_json);
+	if (fflush(file))
+		log_error("%s: %s", config->stat_file, strerror(errno));
+}
+
+int machine_run(struct machine *machine)
+{
+	struct vm *vm = &machine->vm;
+	int error = vm_start(vm);
+
+	if (!error) {
+		vm_resume(vm);
+		error = loop_run(machine->loop);
+		if (error)
+			log_error("event loop: %s", strerror(-error));
+	}
+	vm_stop(vm, STOP_ERROR, 0);
+	vm_join(vm);
+	clock_stop(&vm->clock);
+	/* What the guest said last comes before what we say of it. */
+	console_destroy(take_pointer(&machine->console));
+	print_stat(machine);
+	return exit_status(machine);
+}
+
+void machine_destroy(struct machine *machine)
+{
+	if (!machine)
+		return;
+	control_destroy(machine->control);
+	if (machine->has_vm)
+		vm_fini(&machine->vm);
+	pc_destroy(machine->pc);
+	console_destroy(machine->console);
+	boot_destroy(machine->boot);
+	free(machine->cmdline);
+	if (machine->has_notify)
+		loop_call_fini(machine->loop, &machine->notified);
+	if (machine->has_signals)
+		signals_fini(&machine->signals);
+	loop_destroy(machine->loop);
+	pthread_mutex_destroy(&machine->grace_lock);
+	free(machine);
+}

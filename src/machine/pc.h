@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The board: a Q35's chips and how they are wired. doc/memory-map.md. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct pc;
+struct vm;
+
+/* The board's ways out, all but debug_log called under a chip's lock. */
+struct pc_host {
+	/* The serial port's output: takes what it can, see ns16550.h. */
+	size_t (*console_write)(void *argument, const uint8_t *bytes,
+				size_t count);
+	void (*console_receive_ready)(void *argument);
+	void *argument;
+	const char *debug_log; /* file for the debug port, or NULL: stderr */
+};
+
+/*
+ * Puts the chips of machine/devices.c on the VM's buses. The vCPUs exist, none
+ * runs. The chips belong to the VM's device list; the rest goes with
+ * pc_destroy, after vm_fini. -errno, with the device named in the log.
+ */
+int pc_create(struct vm *vm, const struct pc_host *host, struct pc **pc);
+void pc_destroy(struct pc *pc); /* NULL and half-built are fine */
+
+/* The front of the machine. Any thread. */
+void pc_power_button(struct pc *pc);
+size_t pc_console_receive(struct pc *pc, const uint8_t *bytes, size_t count);
+void pc_console_writable(struct pc *pc);
+void pc_console_break(struct pc *pc);

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the board's two files share: the chips, and the wires between them. */
+#pragma once
+
+#include "chip/acpi_pm.h"
+#include "chip/debugexit.h"
+#include "chip/debugport.h"
+#include "chip/i8042.h"
+#include "chip/i8254.h"
+#include "chip/i8259.h"
+#include "chip/ioapic.h"
+#include "chip/lapic.h"
+#include "chip/mc146818.h"
+#include "chip/ns16550.h"
+#include "chip/reset_control.h"
+#include "machine/debug_log.h"
+#include "machine/pc.h"
+
+struct pc {
+	struct vm *vm;
+	struct pc_host host;
+	struct debug_log debug_log; /* of the debug port */
+
+	struct i8259 pic;
+	struct ioapic ioapic;
+	struct i8254 pit;
+	struct acpi_pm pm;
+	struct i8042 keyboard;
+	struct reset_control reset_control;
+	struct mc146818 rtc;
+	struct ns16550 com1;
+	struct debugport debugport;
+	struct debugexit debugexit;
+};
+
+/* One entry of THE list: what is on the board, in the order of reset. */
+struct pc_device {
+	const char *name;
+	int (*create)(struct pc *pc); /* 0 or -errno */
+};
+
+/* Ends with name NULL. */
+extern const struct pc_device pc_devices[];
+
+/*
+ * Interrupt wire `gsi`: the IOAPIC's input, and below 16 the i8259's too. ISA
+ * interrupt 0 is GSI 2, as the MADT says.
+ */
+struct irq_line pc_gsi(struct pc *pc, unsigned gsi);
+struct irq_line pc_isa_irq(struct pc *pc, unsigned irq);
