@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "engine/interp/engine.h"
+#include "engine/kvm/kvm.h"
 
 #include "machine/machine.h"
 
