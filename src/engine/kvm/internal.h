@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Between the files of the kvm engine; KVM's own types stop here. */
+#pragma once
+
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+
+#include "core/irq.h"
+#include "core/vm.h"
+#include "x86/cpuid.h"
+
+#define IOAPIC_PINS  24
+#define KVM_MSRS_MAX 64
+
+/* Engine events, in the order of kvm_events[]. */
+enum kvm_event {
+	KVM_EVENT_RUNS, /* KVM_RUN calls */
+	KVM_EVENT_KICKED, /* those that a signal ended */
+	KVM_EVENT_EXTINT, /* i8259 vectors handed to the kernel */
+	KVM_EVENT_COUNT,
+};
+
+struct kvm_vm {
+	int system_fd, fd;
+	size_t run_size; /* of a vCPU's shared page(s) */
+	size_t xsave_size;
+	bool has_sregs2;
+	bool has_tsc_offset;
+	bool has_rom; /* atomic; some slot is MEMORY_ROM */
+	bool has_msr[KVM_MSRS_MAX]; /* of msr_slots[] */
+	uint64_t tsc_offset; /* of the clock, while it runs */
+
+	pthread_mutex_t route_lock;
+	struct kvm_irq_routing *routes; /* of the IOAPIC's pins */
+};
+
+struct kvm_vcpu {
+	int fd;
+	int stats_fd; /* -1: the kernel has none */
+	struct kvm_run *run;
+	struct kvm_xsave *xsave; /* scratch of kvm_vm.xsave_size */
+	_Atomic int tid; /* of the thread inside run; 0: none */
+	_Atomic bool extint; /* the i8259 asserts LINT0 */
+	_Atomic bool lint1; /* LINT1 rose */
+	bool is_shut_down; /* after a triple fault */
+	bool is_stepping;
+	struct kvm_guest_debug debug; /* what is set */
+
+	/* stats.c: where the kernel's counters are, and what was booked. */
+	struct {
+		uint64_t offset; /* in the stats file; 0: not there */
+		uint64_t booked;
+	} stat[8];
+	uint64_t user_exits; /* exits that reached us, in all */
+	uint64_t user_exits_booked;
+};
+
+static inline struct kvm_vm *kvm_vm(struct vm *vm)
+{
+	return vm->engine;
+}
+
+static inline struct kvm_vcpu *kvm_vcpu(struct vcpu *vcpu)
+{
+	return vcpu->engine;
+}
+
+/* ioctl with -errno. */
+int kvm_call(int fd, unsigned long request, void *argument);
+/* The same with a line of log on failure: "kvm: WHAT: reason". */
+int kvm_must(int fd, unsigned long request, void *argument, const char *what);
+/* KVM_CHECK_EXTENSION; 0 where it is not there. */
+int kvm_extension(int fd, int capability);
+
+/* Sends a no-op signal; how a thread in KVM_RUN is fetched out. */
+int kvm_kick_signal(void);
+void kvm_install_kick_handler(void);
+
+/* vcpu.c */
+int kvm_vcpu_create(struct vcpu *vcpu, const struct cpuid_table *cpuid);
+void kvm_vcpu_destroy(struct vcpu *vcpu);
+int kvm_cpuid_offer(struct cpuid_table *table);
+int kvm_translate(struct vcpu *vcpu, gva_t gva, gpa_t *gpa);
+int kvm_set_breakpoints(struct vcpu *vcpu, const struct breakpoint *breakpoints,
+			size_t count);
+
+/* run.c */
+enum run_result kvm_run(struct vcpu *vcpu, const struct run_until *until);
+void kvm_kick(struct vcpu *vcpu);
+
+/* state.c, fpu.c, msr.c: 0 or -errno, logged. */
+int kvm_get_state(struct vcpu *vcpu, struct cpu_state *state);
+int kvm_set_state(struct vcpu *vcpu, const struct cpu_state *state);
+int kvm_get_fpu(struct vcpu *vcpu, struct cpu_state *state);
+int kvm_set_fpu(struct vcpu *vcpu, const struct cpu_state *state);
+int kvm_get_msrs(struct vcpu *vcpu, struct cpu_state *state);
+int kvm_set_msrs(struct vcpu *vcpu, const struct cpu_state *state);
+/* One MSR; -ENOENT where the kernel does not have it. */
+int kvm_get_msr(struct vcpu *vcpu, uint32_t index, uint64_t *value);
+int kvm_set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value);
+/* What the kernel's vCPUs have of the state's MSRs. */
+void kvm_probe_msrs(struct vcpu *vcpu);
+/* Unknown MSRs and those not of the model become exits. */
+int kvm_filter_msrs(struct kvm_vm *kvm);
+/* host TSC + vm's offset + TSC_ADJUST. */
+int kvm_set_tsc_offset(struct vcpu *vcpu, uint64_t tsc_adjust);
+void kvm_clock_changed(struct vm *vm, bool is_running, uint64_t tsc_offset);
+
+/* apic.c */
+extern const struct apic_ops kvm_apic_ops;
+int kvm_routes_init(struct kvm_vm *kvm);
+/* Before KVM_RUN, own thread: hands over ExtINT and LINT1 as far as may be. */
+void kvm_inject(struct vcpu *vcpu);
+
+/* stats.c */
+int kvm_stats_open(struct kvm_vcpu *kvm);
+void kvm_count_exits(struct vcpu *vcpu);
+
+/* report.c: says why the engine cannot go on. */
+void kvm_report(struct vcpu *vcpu, const char *what);
+
+/* probe.c */
+void kvm_probe(struct engine_probe *probe);
