@@ -329,7 +329,10 @@ static void exec_cmpxchg(struct interp *cpu, const struct insn *insn)
 		store_u64(host, reg_read(cpu, to->reg, size));
 		rax = compare_exchange(host, size, rax, b, &ax);
 		cpu->s.gpr[RAX] = rax;
-		reg_write(cpu, to->reg, load_u64(host), size);
+		/* Unequal, it is not written: a 32-bit one keeps its upper
+		 * half. */
+		if (ax >> 8 & RFLAGS_ZF)
+			reg_write(cpu, to->reg, load_u64(host), size);
 	} else {
 		begin(cpu, &rmw, insn, operand_address(cpu, insn), size);
 		rax = compare_exchange(rmw.host, size, rax, b, &ax);

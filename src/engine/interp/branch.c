@@ -37,7 +37,8 @@ ALWAYS_INLINE void branch_relative(struct interp *cpu, const struct insn *insn)
 			branch_relative(cpu, insn);          \
 	}
 X(0)
-X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+X(1)
+X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
 #undef X
 
 	static interp_fn *const jcc_fn[16] = {
@@ -55,29 +56,34 @@ interp_fn *branch_specialize(const struct insn *insn)
 /* Where JMP and CALL go: relative, or from a register or memory. */
 ALWAYS_INLINE uint64_t near_target(struct interp *cpu, const struct insn *insn)
 {
-	uint64_t target;
-
 	if (insn->operand[0].kind == OPND_REL)
-		target = cpu->next_rip + (uint64_t)insn->imm;
-	else
-		target = operand_read(cpu, insn, 0, insn->opsize);
-	return branch_target(cpu, insn, target);
+		return cpu->next_rip + (uint64_t)insn->imm;
+	return operand_read(cpu, insn, 0, insn->opsize);
 }
 
 static void exec_jmp(struct interp *cpu, const struct insn *insn)
 {
-	cpu->next_rip = near_target(cpu, insn);
+	cpu->next_rip = branch_target(cpu, insn, near_target(cpu, insn));
+}
+
+/* The return address is in memory even when the target then faults. */
+ALWAYS_INLINE void call(struct interp *cpu, const struct insn *insn,
+			unsigned size)
+{
+	uint64_t target = near_target(cpu, insn);
+	uint64_t sp = (cpu->s.gpr[RSP] - size) & stack_mask(cpu);
+
+	mem_store(cpu, SEG_SS, sp, cpu->next_rip, size);
+	cpu->next_rip = branch_target(cpu, insn, target);
+	cpu->s.gpr[RSP] = stack_pointer(cpu, sp);
 }
 
 static void exec_call(struct interp *cpu, const struct insn *insn)
 {
-	uint64_t target = near_target(cpu, insn);
-
 	if (likely(insn->opsize == 8))
-		stack_push(cpu, cpu->next_rip, 8);
+		call(cpu, insn, 8);
 	else
-		stack_push(cpu, cpu->next_rip, insn->opsize);
-	cpu->next_rip = target;
+		call(cpu, insn, insn->opsize);
 }
 
 static void exec_ret(struct interp *cpu, const struct insn *insn)

@@ -131,33 +131,28 @@ static void exec_popf(struct interp *cpu, const struct insn *insn)
 
 /* --- ENTER and LEAVE ------------------------------------------------------ */
 
+/* What has been pushed stays in memory when a later part faults; registers
+ * change last. The frame's last word must be writable (SDM 2, ENTER). */
 static void exec_enter(struct interp *cpu, const struct insn *insn)
 {
 	unsigned size = insn->opsize, level = insn->imm2 % 32;
-	uint64_t mask = stack_mask(cpu), old = cpu->s.gpr[RSP];
-	uint64_t bp = cpu->s.gpr[RBP], frame = (old - size) & mask;
-	uint64_t sp = frame, display[32];
+	uint64_t mask = stack_mask(cpu), bp = cpu->s.gpr[RBP];
+	uint64_t frame = (cpu->s.gpr[RSP] - size) & mask, sp = frame, value;
 
-	for (unsigned i = 1; i < level; i++)
-		display[i] =
-			mem_load(cpu, SEG_SS, (bp - i * size) & mask, size);
-	for (unsigned i = 0; i <= level; i++)
-		mem_check_write(cpu, SEG_SS, (frame - i * size) & mask, size);
-	/* The last word of the new frame must be writable too (SDM 2). */
-	mem_check_write(cpu, SEG_SS,
-			(frame - level * size - (uint16_t)insn->imm) & mask,
-			size);
 	mem_store(cpu, SEG_SS, sp, bp, size);
 	for (unsigned i = 1; i < level; i++) {
+		value = mem_load(cpu, SEG_SS, (bp - i * size) & mask, size);
 		sp = (sp - size) & mask;
-		mem_store(cpu, SEG_SS, sp, display[i], size);
+		mem_store(cpu, SEG_SS, sp, value, size);
 	}
 	if (level) {
 		sp = (sp - size) & mask;
 		mem_store(cpu, SEG_SS, sp, frame, size);
 	}
+	sp = (sp - (uint16_t)insn->imm) & mask;
+	mem_check_write(cpu, SEG_SS, sp, size);
 	reg_write(cpu, RBP, frame, size);
-	cpu->s.gpr[RSP] = stack_pointer(cpu, sp - (uint16_t)insn->imm);
+	cpu->s.gpr[RSP] = stack_pointer(cpu, sp);
 }
 
 static void exec_leave(struct interp *cpu, const struct insn *insn)

@@ -94,8 +94,9 @@ static void scas_once(struct interp *cpu, const struct insn *insn)
 static void cmps_once(struct interp *cpu, const struct insn *insn)
 {
 	unsigned size = insn->operand[0].size;
-	uint64_t a = mem_load(cpu, insn->seg, index_of(cpu, RSI, insn), size);
+	/* The host reads in this order, as faults on both show. */
 	uint64_t b = mem_load(cpu, SEG_ES, index_of(cpu, RDI, insn), size);
+	uint64_t a = mem_load(cpu, insn->seg, index_of(cpu, RSI, insn), size);
 
 	compare(cpu, a, b, size);
 	advance(cpu, RSI, size, insn->adsize);
@@ -270,34 +271,60 @@ static void repeat_later(struct interp *cpu)
 	cpu->instructions--;
 }
 
+/*
+ * With 32-bit addresses in 64-bit mode the registers that count are zero-
+ * extended before anything else, even for a count of 0 or a fault (so does the
+ * silicon; the SDM does not say).
+ */
+static void begin_repetition(struct interp *cpu, const struct insn *insn)
+{
+	if (insn->adsize != 4)
+		return;
+	reg_write(cpu, RCX, cpu->s.gpr[RCX], 4);
+	if (insn->op == OP_MOVS)
+		reg_write(cpu, RSI, cpu->s.gpr[RSI], 4);
+	if (insn->op == OP_MOVS || insn->op == OP_STOS)
+		reg_write(cpu, RDI, cpu->s.gpr[RDI], 4);
+}
+
+/* One element or one chunk; returns how many elements that is in polls. */
+static unsigned repeat_part(struct interp *cpu, const struct insn *insn,
+			    interp_fn *once, uint64_t count)
+{
+	/* A single step is one element (SDM 3, 17.3.1.4). */
+	if (!(cpu->s.rflags & RFLAGS_TF) && repeat_chunk(cpu, insn, count))
+		return ELEMENTS_PER_POLL;
+	once(cpu, insn);
+	count_down(cpu, insn, 1);
+	return 1;
+}
+
+/*
+ * A fault in a repeated comparison finds the flags as they were before the
+ * instruction (SDM 2, REP): they stand in s.rflags while memory is accessed.
+ */
 static void exec_repeated(struct interp *cpu, const struct insn *insn,
 			  interp_fn *once)
 {
+	const uint64_t before = cpu->s.rflags;
 	unsigned polls = 0;
 
+	begin_repetition(cpu, insn);
+	if (!index_of(cpu, RCX, insn))
+		return;
 	for (;;) {
-		uint64_t count = index_of(cpu, RCX, insn);
-
-		if (!count)
-			return;
-		/* A single step is one element (SDM 3, 17.3.1.4). */
-		if ((cpu->s.rflags & RFLAGS_TF) ||
-		    !repeat_chunk(cpu, insn, count)) {
-			once(cpu, insn);
-			count_down(cpu, insn, 1);
-			polls++;
-		} else {
-			polls = ELEMENTS_PER_POLL;
-		}
+		polls += repeat_part(cpu, insn, once, index_of(cpu, RCX, insn));
 		if (!index_of(cpu, RCX, insn) || !goes_on(cpu, insn))
 			return;
-		if (cpu->s.rflags & RFLAGS_TF)
+		if (before & RFLAGS_TF)
 			break;
-		if (polls < ELEMENTS_PER_POLL)
-			continue;
-		polls = 0;
-		if (atomic_load_explicit(&cpu->attention, memory_order_relaxed))
-			break;
+		if (polls >= ELEMENTS_PER_POLL) {
+			polls = 0;
+			if (atomic_load_explicit(&cpu->attention,
+						 memory_order_relaxed))
+				break;
+		}
+		cpu->s.rflags = before;
 	}
 	repeat_later(cpu);
 }
@@ -325,7 +352,6 @@ static void ins_once(struct interp *cpu, const struct insn *insn)
 	uint64_t offset = index_of(cpu, RDI, insn);
 	uint16_t port = (uint16_t)cpu->s.gpr[RDX];
 
-	io_check(cpu, port, size);
 	mem_check_write(cpu, SEG_ES, offset, size);
 	mem_store(cpu, SEG_ES, offset, io_read(cpu, port, size), size);
 	advance(cpu, RDI, size, insn->adsize);
@@ -337,17 +363,19 @@ static void outs_once(struct interp *cpu, const struct insn *insn)
 	uint16_t port = (uint16_t)cpu->s.gpr[RDX];
 	uint64_t value;
 
-	io_check(cpu, port, size);
 	value = mem_load(cpu, insn->seg, index_of(cpu, RSI, insn), size);
 	io_write(cpu, port, value, size);
 	advance(cpu, RSI, size, insn->adsize);
 }
 
-/* Device accesses may want attention at once: polled after each element. */
+/* Permission is asked even for no elements. Device accesses may want attention
+ * at once: polled after each element. */
 static void exec_io_string(struct interp *cpu, const struct insn *insn)
 {
 	interp_fn *once = insn->op == OP_INS ? ins_once : outs_once;
+	unsigned size = insn->operand[insn->op == OP_OUTS].size;
 
+	io_check(cpu, (uint16_t)cpu->s.gpr[RDX], size);
 	if (!(insn->prefixes & (PREFIX_REP | PREFIX_REPNE))) {
 		once(cpu, insn);
 		return;
