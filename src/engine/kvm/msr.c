@@ -144,13 +144,34 @@ int kvm_get_msrs(struct vcpu *vcpu, struct cpu_state *state)
 	return kvm_get_msr(vcpu, MSR_IA32_TSC, &state->tsc) ? -EIO : 0;
 }
 
+/* Leaves of the list what differs from `now`, which has the same MSRs. */
+static void keep_changes(struct msr_list *list, const struct msr_list *now)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < list->header.nmsrs; i++)
+		if (list->entry[i].data != now->entry[i].data)
+			list->entry[kept++] = list->entry[i];
+	list->header.nmsrs = kept;
+}
+
+/*
+ * Only what changes is written: some kernels complain of a write to an MSR that
+ * they only know how to read.
+ */
 int kvm_set_msrs(struct vcpu *vcpu, const struct cpu_state *state)
 {
-	struct msr_list list;
+	int fd = kvm_vcpu(vcpu)->fd;
+	struct msr_list list, now;
 	int count;
 
 	make_list(vcpu, state, &list);
-	count = kvm_must(kvm_vcpu(vcpu)->fd, KVM_SET_MSRS, &list, "set MSRs");
+	now = list;
+	count = kvm_must(fd, KVM_GET_MSRS, &now, "get MSRs");
+	if (count < 0)
+		return count;
+	keep_changes(&list, &now);
+	count = kvm_must(fd, KVM_SET_MSRS, &list, "set MSRs");
 	if (count < 0)
 		return count;
 	if ((unsigned)count < list.header.nmsrs) {
