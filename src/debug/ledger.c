@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "core/vm.h"
+#include "host/request.h"
 
 struct row {
 	enum exit_reason reason;
@@ -163,27 +164,10 @@ static void print_json_events(FILE *file, const struct vm *vm)
 	}
 }
 
-/* A JSON string: names come from the command line and may hold anything. */
-static void print_json_string(FILE *file, const char *text)
-{
-	fputc('"', file);
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c == '"' || c == '\\')
-			fprintf(file, "\\%c", c);
-		else if (c < 0x20)
-			fprintf(file, "\\u%04x", c);
-		else
-			fputc(c, file);
-	}
-	fputc('"', file);
-}
-
 static void print_json(FILE *file, struct vm *vm)
 {
 	fprintf(file, "{\"name\": ");
-	print_json_string(file, vm->name);
+	json_print_string(file, vm->name);
 	fprintf(file,
 		", \"engine\": \"%s\", \"vcpus\": %u, \"ns\": %" PRIu64
 		", \"tsc_khz\": %" PRIu64 ",\n \"exits\": [",

@@ -2,10 +2,12 @@
 /* What `ringfence stat`, `ps` and `stop` ask of a running machine. */
 #pragma once
 
-struct control;
+struct control_server;
 struct machine;
 
-/* Opens the machine's control socket. A host without a place for one is not
- * fatal: it is logged, and *control is NULL. */
-int control_create(struct machine *machine, struct control **control);
-void control_destroy(struct control *control); /* NULL is fine */
+/*
+ * Serves the machine's control socket (host/control.h). -EEXIST, logged: the
+ * name is taken by another VM. A host with no place for a socket is only a
+ * warning, and *server stays NULL.
+ */
+int control_create(struct machine *machine, struct control_server **server);

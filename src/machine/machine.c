@@ -18,6 +18,7 @@
 #include "core/vm.h"
 #include "debug/ledger.h"
 #include "host/console.h"
+#include "host/control.h"
 #include "host/loop.h"
 #include "host/signals.h"
 #include "machine/control.h"
@@ -37,7 +38,7 @@ struct machine {
 	struct boot *boot;
 	char *cmdline;
 	struct pc *pc;
-	struct control *control;
+	struct control_server *control;
 	struct signals signals;
 	struct loop_call notified; /* vm->notify */
 	bool has_vm, has_signals, has_notify;
@@ -254,7 +255,7 @@ static int create_vm(struct machine *machine, const struct engine_ops *engine)
 {
 	struct vm *vm = &machine->vm;
 	const char *name = machine->config.name;
-	int error = vm_init(vm, name, engine);
+	int error = vm_init(vm, name ? name : "-", engine);
 
 	if (error)
 		return error;
@@ -401,13 +402,6 @@ static int build(struct machine *machine)
 	return error;
 }
 
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 int machine_create(const struct machine_config *config, struct machine **result)
 {
 	struct machine *machine = calloc(1, sizeof(*machine));
@@ -416,9 +410,6 @@ int machine_create(const struct machine_config *config, struct machine **result)
 	if (!machine)
 		return -ENOMEM;
 	machine->config = *config;
-	if (!machine->config.name)
-		machine->config.name =
-			config->kernel ? base_name(config->kernel) : "vm";
 	pthread_mutex_init(&machine->grace_lock, NULL);
 	error = build(machine);
 	if (error) {
@@ -458,8 +449,7 @@ static int exit_status(const struct machine *machine)
 	case STOP_HOST:
 		return machine->signal ? STATUS_SIGNAL + machine->signal : 0;
 	case STOP_TRIPLE_FAULT:
-		log_error("%s: triple fault, the virtual CPU shut down",
-			  machine->config.name);
+		log_error("triple fault: the guest's CPU shut down");
 		return STATUS_OUR_ERROR;
 	case STOP_ERROR:
 		return STATUS_OUR_ERROR;
@@ -512,7 +502,7 @@ void machine_destroy(struct machine *machine)
 {
 	if (!machine)
 		return;
-	control_destroy(machine->control);
+	control_server_destroy(machine->control);
 	if (machine->has_vm)
 		vm_fini(&machine->vm);
 	pc_destroy(machine->pc);

@@ -17,7 +17,7 @@ struct vm;
 
 /* Strings are the caller's and outlive the machine. */
 struct machine_config {
-	const char *name; /* NULL: the kernel's file name */
+	const char *name; /* NULL: known by its process number */
 	const char *engine; /* "auto" or an engine's name; NULL: auto */
 	const char *cpu; /* CPU model; NULL: the default */
 	const char *kernel, *initrd;

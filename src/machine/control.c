@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a running machine answers on its control socket. */
+
+#include "machine/control.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "core/vm.h"
+#include "debug/ledger.h"
+#include "host/control.h"
+#include "machine/machine.h"
+
+struct question {
+	const char *command;
+	void (*answer)(struct machine *machine, const struct request *request,
+		       FILE *reply);
+};
+
+static void answer_stat(struct machine *machine, const struct request *request,
+			FILE *reply)
+{
+	ledger_print(reply, machine_vm(machine), request->json);
+}
+
+/* One line of `ps`, as JSON. */
+static void answer_info(struct machine *machine, const struct request *request,
+			FILE *reply)
+{
+	const struct machine_config *config = machine_describe(machine);
+	struct vm *vm = machine_vm(machine);
+
+	fprintf(reply, "{\"name\": ");
+	json_print_string(reply, vm->name);
+	fprintf(reply,
+		", \"engine\": \"%s\", \"vcpus\": %u, \"memory_mib\": %" PRIu64
+		", \"seconds\": %" PRIu64 "}\n",
+		vm->engine_ops->name, vm->vcpu_count, config->ram_size >> 20,
+		clock_ns(&vm->clock) / 1000000000);
+}
+
+static void answer_stop(struct machine *machine, const struct request *request,
+			FILE *reply)
+{
+	if (request->grace_ms)
+		machine_power_down(machine, (unsigned)request->grace_ms);
+	else
+		vm_stop(machine_vm(machine), STOP_HOST, 0);
+}
+
+static const struct question questions[] = {
+	{ "stat", answer_stat },
+	{ "info", answer_info },
+	{ "stop", answer_stop },
+};
+
+static const char *handle(void *argument, const struct request *request,
+			  FILE *reply)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(questions); i++) {
+		if (strcmp(questions[i].command, request->command))
+			continue;
+		questions[i].answer(argument, request, reply);
+		return NULL;
+	}
+	return "no such command";
+}
+
+int control_create(struct machine *machine, struct control_server **server)
+{
+	/* A name the user chose is worth an error, the default is not. */
+	const char *name = machine_describe(machine)->name;
+	int error = control_serve(machine_loop(machine), name, handle, machine,
+				  server);
+
+	if (!error || error == -EEXIST)
+		return error;
+	log_warning("no control socket, so `ringfence ps`, stat and stop will "
+		    "not find this VM: %s",
+		    strerror(-error));
+	return 0;
+}
