@@ -603,6 +603,19 @@ static void registers_fit(struct random *random, struct trial *trial,
 	}
 }
 
+static bool is_xsave(const struct insn *insn)
+{
+	return insn->op == OP_XSAVE || insn->op == OP_XSAVEOPT ||
+	       insn->op == OP_XSAVEC || insn->op == OP_XRSTOR;
+}
+
+/* RDX:RAX has to name components that both sides have. */
+static bool address_needs_mask(const struct insn *insn)
+{
+	return is_xsave(insn) && (insn->base == RAX || insn->base == RDX ||
+				  insn->index == RAX || insn->index == RDX);
+}
+
 /* A branch into its own bytes would run on where we cannot follow. */
 static bool branches_into_itself(const struct insn *insn)
 {
@@ -619,7 +632,7 @@ bool trial_generate(struct random *random, unsigned row, const uint8_t *memory,
 	struct bytes bytes;
 
 	if (!bytes_generate(random, row, &bytes, insn) ||
-	    branches_into_itself(insn))
+	    branches_into_itself(insn) || address_needs_mask(insn))
 		return false;
 	memset(trial, 0, sizeof(*trial));
 	trial->len = insn->len;

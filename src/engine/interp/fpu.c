@@ -80,11 +80,14 @@ uint64_t vector_operand_offset(const struct interp *cpu,
 }
 
 void check_alignment(struct interp *cpu, const struct insn *insn,
-		     uint64_t offset, unsigned size, unsigned alignment,
-		     enum mmu_access access)
+		     uint64_t offset, unsigned alignment)
 {
-	if (!is_aligned(mem_linear(cpu, insn->seg, offset, size, access),
-			alignment))
+	uint64_t base = cpu->s.segment[insn->seg].base;
+
+	/* Alignment is looked at first, even of an address that #SS is for. */
+	if (insn->mode == X86_MODE_64 && insn->seg < SEG_FS)
+		base = 0;
+	if (!is_aligned(base + offset, alignment))
 		fault_gp(cpu, 0);
 }
 
@@ -125,6 +128,19 @@ void x87_from_image(struct cpu_fpu *fpu, const struct fxsave_image *image)
 		fpu->st[i].mantissa = load_u64(image->st[i]);
 		fpu->st[i].sign_exponent = load_u16(image->st[i] + 8);
 	}
+}
+
+void x87_enter_mmx(struct cpu_fpu *fpu)
+{
+	unsigned top = bits_get(fpu->fsw, 13, 11);
+	struct cpu_x87_register physical[8];
+
+	for (unsigned i = 0; i < 8; i++)
+		physical[(top + i) & 7] = fpu->st[i];
+	memcpy(fpu->st, physical, sizeof(physical));
+	fpu->fsw &= ~BITS(13, 11);
+	fpu->ftw = 0xff;
+	fpu->xstate_bv |= XCR0_X87;
 }
 
 void x87_init(struct cpu_fpu *fpu)

@@ -42,10 +42,9 @@ void check_class(struct interp *cpu, const struct insn_row *row);
 uint64_t vector_operand_offset(const struct interp *cpu,
 			       const struct insn *insn);
 
-/* #GP(0) unless the operand at `offset` is aligned; its linear address counts. */
+/* #GP(0) unless the operand's linear address is aligned. */
 void check_alignment(struct interp *cpu, const struct insn *insn,
-		     uint64_t offset, unsigned size, unsigned alignment,
-		     enum mmu_access access);
+		     uint64_t offset, unsigned alignment);
 
 /* Makes ES and B say what FSW's flags and FCW's masks do. */
 void x87_update_summary(struct cpu_fpu *fpu);
@@ -54,6 +53,10 @@ void x87_update_summary(struct cpu_fpu *fpu);
 void x87_to_image(const struct cpu_fpu *fpu, struct fxsave_image *image);
 void x87_from_image(struct cpu_fpu *fpu, const struct fxsave_image *image);
 void x87_init(struct cpu_fpu *fpu);
+
+/* What every MMX instruction does first (SDM 1, 9.5.1): TOP = 0, so that MMn is
+ * st[n], and all registers are valid. */
+void x87_enter_mmx(struct cpu_fpu *fpu);
 
 /* Components that are not in their initial state (XINUSE, SDM 1, 13.6). */
 uint64_t fpu_in_use(const struct cpu_fpu *fpu);

@@ -17,9 +17,11 @@
 
 #include <cpuid.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "base/bits.h"
@@ -267,21 +269,12 @@ static uint16_t string_compare_use(const struct insn *insn)
 	return use | (insn->opcode & 1 ? STUB_INDEX : STUB_XMM0);
 }
 
-/* With an MMX operand, or those that change to MMX even from memory. */
-static bool uses_mmx(const struct insn *insn, const struct insn_row *row)
-{
-	for (unsigned i = 0; i < insn->nops; i++)
-		if (insn->operand[i].kind == OPND_MM)
-			return true;
-	return row->class & (CLASS_X87 | CLASS_MMX);
-}
-
 static void stub_describe(struct host_stub *stub, const struct insn *insn,
 			  const struct insn_row *row)
 {
 	stub->use = string_compare_use(insn);
 	stub->memory = -1;
-	if (uses_mmx(insn, row))
+	if (row->class & (CLASS_X87 | CLASS_MMX))
 		stub->use |= STUB_X87;
 	if (uses_mxcsr(insn) && !is_x87(insn))
 		stub->use |= STUB_MXCSR;
@@ -295,6 +288,8 @@ static void stub_describe(struct host_stub *stub, const struct insn *insn,
 
 		if (operand_is_mem(operand)) {
 			stub->memory = i;
+		} else if (operand->kind == OPND_MM) {
+			stub->use |= STUB_MMX;
 		} else if (operand->kind == OPND_REG) {
 			stub->use |= STUB_GPR;
 			stub->gpr = i;
@@ -414,6 +409,7 @@ static void stub_build(struct host_unit *unit, struct host_stub *stub,
 	emit_loads(&out, unit, stub, insn);
 	stub->insn_offset = out.count;
 	emit_copy(&out, copy);
+	stub->insn_end = out.count;
 	emit_stores(&out, unit, stub);
 	memcpy(unit->writable + unit->used, out.bytes, out.count);
 	stub->run = (stub_fn *)(void *)(unit->executable + unit->used);
@@ -489,6 +485,33 @@ static int arena_map(struct host_unit *unit)
 	return 0;
 }
 
+/*
+ * A stub that runs with the guest's exception masks has trapped: let it go on
+ * after the instruction, which has changed nothing but MXCSR. RDI is the
+ * context while a stub runs, and the arena is the only code that traps.
+ */
+static void on_sigfpe(int number, siginfo_t *info, void *frame)
+{
+	greg_t *gregs = ((ucontext_t *)frame)->uc_mcontext.gregs;
+	struct host_context *context = (void *)gregs[REG_RDI];
+
+	if (info->si_code <= 0 || gregs[REG_TRAPNO] != VECTOR_XM ||
+	    context->trap_rip != (uint64_t)gregs[REG_RIP]) {
+		signal(SIGFPE, SIG_DFL); /* not ours: die of it */
+		return;
+	}
+	context->has_trapped = true;
+	gregs[REG_RIP] = context->resume_rip;
+}
+
+static int traps_catch(void)
+{
+	struct sigaction action = { .sa_sigaction = on_sigfpe,
+				    .sa_flags = SA_SIGINFO | SA_ONSTACK };
+
+	return sigaction(SIGFPE, &action, NULL) < 0 ? -errno : 0;
+}
+
 struct host_unit *host_unit_create(void)
 {
 	struct host_unit *unit = aligned_alloc(64, sizeof(*unit));
@@ -500,6 +523,8 @@ struct host_unit *host_unit_create(void)
 	unit->has_avx = __builtin_cpu_supports("avx");
 	unit->context.host_mxcsr = 0x1f80;
 	error = arena_map(unit);
+	if (!error)
+		error = traps_catch();
 	if (error) {
 		log_error("interp: executable memory: %s", strerror(-error));
 		host_unit_destroy(unit);

@@ -5,11 +5,13 @@
  * The order of things is what makes faults precise: may it run (CR0, CR4,
  * XCR0); read the memory operand; run the stub, which touches nothing of the
  * guest's; SIMD exceptions; write the memory operand; commit registers. Only
- * the last step and the write before it change what the guest can see.
+ * the last step and the write before it change what the guest can see; but a
+ * processor gives the x87 registers to MMX as soon as its operand is there.
  *
  * SIMD floating-point exceptions (SDM 1, 11.5): the stub runs with all of them
- * masked and MXCSR's flags clear; what it raised is then held against the
- * guest's masks.
+ * masked and MXCSR's flags clear. Did it raise what the guest does not mask, it
+ * runs once more with the guest's masks and traps: which flags are set then,
+ * of which elements, is the silicon's to say.
  */
 #include "engine/interp/fpu.h"
 
@@ -19,7 +21,7 @@
 
 /* --- x87 ------------------------------------------------------------------ */
 
-/* They ignore pending exceptions: SDM 1, 8.6. */
+/* They ignore pending exceptions: SDM 1, 8.6; and SDM 2, CVTPI2PD. */
 static bool is_non_waiting(const struct insn *insn)
 {
 	switch (insn->op) {
@@ -33,6 +35,8 @@ static bool is_non_waiting(const struct insn *insn)
 	case OP_FDISI:
 	case OP_FSETPM:
 		return true;
+	case OP_CVTPI2PD:
+		return operand_is_mem(&insn->operand[1]);
 	default:
 		return false;
 	}
@@ -138,8 +142,7 @@ static void memory_in(struct interp *cpu, const struct insn *insn,
 
 	BUG_ON(operand->size > sizeof(cpu->host_unit->context.memory));
 	if (alignment > 1)
-		check_alignment(cpu, insn, offset, operand->size, alignment,
-				is_read ? MMU_READ : MMU_WRITE);
+		check_alignment(cpu, insn, offset, alignment);
 	if (is_read)
 		mem_read_bytes(cpu, insn->seg, offset, bytes, operand->size);
 	else
@@ -175,21 +178,38 @@ static void context_load(struct interp *cpu, const struct host_stub *stub,
 	}
 }
 
-/*
- * Raises #XM if the guest does not mask what was raised. Exceptions on the way
- * in (IE, DE, ZE) hide those on the way out (OE, UE, PE).
- */
-static void check_simd(struct interp *cpu)
+/* The stub once more, with the guest's own MXCSR. False: it trapped. */
+static bool run_unmasked(struct interp *cpu, const struct host_stub *stub,
+			 const struct insn *insn)
 {
-	uint32_t raised = cpu->host_unit->context.mxcsr & MXCSR_FLAGS;
-	uint32_t unmasked = raised & ~(cpu->s.fpu.mxcsr >> MXCSR_MASK_SHIFT);
+	struct host_context *context = &cpu->host_unit->context;
 
-	if (!raised)
+	context_load(cpu, stub, insn);
+	context->mxcsr = cpu->s.fpu.mxcsr;
+	context->has_trapped = false;
+	context->trap_rip = (uintptr_t)stub->run + stub->insn_offset;
+	context->resume_rip = (uintptr_t)stub->run + stub->insn_end;
+	stub->run(context, context->memory,
+		  (const uint8_t(*)[32])cpu->s.fpu.ymm);
+	context->trap_rip = 0;
+	return !context->has_trapped;
+}
+
+/* Takes over MXCSR's flags; #XM for those that the guest does not mask. */
+static void check_simd(struct interp *cpu, const struct host_stub *stub,
+		       const struct insn *insn)
+{
+	struct host_context *context = &cpu->host_unit->context;
+	uint32_t raised = context->mxcsr & MXCSR_FLAGS;
+	bool has_trapped;
+
+	if (!(raised & ~(cpu->s.fpu.mxcsr >> MXCSR_MASK_SHIFT))) {
+		cpu->s.fpu.mxcsr |= raised;
 		return;
-	if (unmasked & 7)
-		raised &= 7;
-	cpu->s.fpu.mxcsr |= raised;
-	if (!unmasked)
+	}
+	has_trapped = !run_unmasked(cpu, stub, insn);
+	cpu->s.fpu.mxcsr = context->mxcsr;
+	if (!has_trapped)
 		return;
 	if (!(cpu->s.cr4 & CR4_OSXMMEXCPT))
 		fault_ud(cpu);
@@ -227,10 +247,8 @@ static void memory_out(struct interp *cpu, const struct host_stub *stub,
 	unsigned size = insn->operand[stub->memory].size;
 
 	if ((stub->use & STUB_X87) && (context->image.fsw & FSW_ES) &&
-	    !is_non_waiting(insn) && !x87_has_stored(cpu, stub, size)) {
-		mem_check_write(cpu, insn->seg, offset, size);
+	    !is_non_waiting(insn) && !x87_has_stored(cpu, stub, size))
 		return;
-	}
 	if (insn->mode == X86_MODE_REAL &&
 	    (insn->op == OP_FNSTENV || insn->op == OP_FNSAVE))
 		environment_to_real(context->memory, insn->opsize, &cpu->s.fpu);
@@ -249,11 +267,13 @@ static void run_checked(struct interp *cpu, const struct host_stub *stub,
 		offset = vector_operand_offset(cpu, insn);
 		memory_in(cpu, insn, operand, offset);
 	}
+	if (stub->use & STUB_MMX)
+		x87_enter_mmx(&cpu->s.fpu);
 	context_load(cpu, stub, insn);
 	stub->run(context, context->memory,
 		  (const uint8_t(*)[32])cpu->s.fpu.ymm);
 	if (stub->use & STUB_MXCSR)
-		check_simd(cpu);
+		check_simd(cpu, stub, insn);
 	if (operand && (operand->access & ACCESS_W))
 		memory_out(cpu, stub, insn, offset);
 	if (stub->use & STUB_X87)

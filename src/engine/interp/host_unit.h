@@ -53,6 +53,10 @@ struct host_context {
 	uint64_t rflags; /* STUB_FLAGS, in and out: status flags only */
 	uint32_t mxcsr; /* STUB_MXCSR, in and out */
 	uint32_t host_mxcsr; /* what the ABI expects: 1F80h */
+	/* While a stub runs with the guest's exception masks: a SIGFPE at
+	 * trap_rip goes on at resume_rip. */
+	uint64_t trap_rip, resume_rip;
+	bool has_trapped;
 };
 
 enum stub_use {
@@ -66,6 +70,7 @@ enum stub_use {
 	STUB_VECTOR = 1 << 7, /* result[0] belongs to vector[] */
 	STUB_XMM0 = 1 << 8, /* result[1] belongs to XMM0 */
 	STUB_ILLEGAL = 1 << 9, /* the host lacks it: #UD */
+	STUB_MMX = 1 << 10, /* an MMX register is an operand */
 };
 
 typedef void stub_fn(struct host_context *context, void *memory,
@@ -78,6 +83,7 @@ struct host_stub {
 	uint8_t vector; /* number of the destination register */
 	uint8_t gpr; /* index of the general operand, STUB_GPR */
 	uint8_t insn_offset; /* of the copy, from run: what FIP will show */
+	uint8_t insn_end;
 	uint8_t modrm; /* of the copy */
 	int8_t memory; /* index of the memory operand, or -1 */
 	uint64_t flags_written; /* RFLAGS bits to take over */

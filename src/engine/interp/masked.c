@@ -12,7 +12,11 @@
 
 /* --- MASKMOVQ, MASKMOVDQU ------------------------------------------------- */
 
-/* Bytes at seg:rDI; a byte is stored when bit 7 of its mask is set. */
+/*
+ * Bytes at seg:rDI; a byte is stored when bit 7 of its mask is set. Whether
+ * bytes that are not stored can fault is the implementation's choice (SDM 2,
+ * MASKMOVQ): Intel's look at whole quadwords, the upper one first.
+ */
 static void store_bytes(struct interp *cpu, const struct insn *insn,
 			const uint8_t *bytes, const uint8_t *mask,
 			unsigned count)
@@ -20,10 +24,8 @@ static void store_bytes(struct interp *cpu, const struct insn *insn,
 	uint64_t offset = cpu->s.gpr[RDI];
 	uint64_t limit = size_mask(insn->adsize);
 
-	for (unsigned i = 0; i < count; i++)
-		if (mask[i] & 0x80)
-			mem_check_write(cpu, insn->seg, (offset + i) & limit,
-					1);
+	for (unsigned i = count; i > 0; i -= 8)
+		mem_check_write(cpu, insn->seg, (offset + i - 8) & limit, 8);
 	for (unsigned i = 0; i < count; i++)
 		if (mask[i] & 0x80)
 			mem_write(cpu, insn->seg, (offset + i) & limit,
@@ -42,22 +44,13 @@ void exec_maskmovdqu(struct interp *cpu, const struct insn *insn)
 void exec_maskmovq(struct interp *cpu, const struct insn *insn)
 {
 	struct cpu_fpu *fpu = &cpu->s.fpu;
-	unsigned top = bits_get(fpu->fsw, 13, 11);
-	struct cpu_x87_register physical[8];
 
 	check_mmx(cpu);
 	check_x87_pending(cpu);
-	for (unsigned i = 0; i < 8; i++)
-		physical[(top + i) & 7] = fpu->st[i];
+	x87_enter_mmx(fpu);
 	store_bytes(cpu, insn,
-		    (uint8_t *)&physical[insn->operand[0].reg & 7].mantissa,
-		    (uint8_t *)&physical[insn->operand[1].reg & 7].mantissa, 8);
-
-	/* As every MMX instruction: TOP = 0, all registers valid. */
-	memcpy(fpu->st, physical, sizeof(physical));
-	fpu->fsw &= ~BITS(13, 11);
-	fpu->ftw = 0xff;
-	fpu->xstate_bv |= XCR0_X87;
+		    (uint8_t *)&fpu->st[insn->operand[0].reg & 7].mantissa,
+		    (uint8_t *)&fpu->st[insn->operand[1].reg & 7].mantissa, 8);
 }
 
 /* --- VMASKMOVPS, VMASKMOVPD, VPMASKMOVD, VPMASKMOVQ ----------------------- */
@@ -95,6 +88,29 @@ static void maskmov_load(struct interp *cpu, const struct insn *insn,
 	cpu->s.fpu.xstate_bv |= XCR0_SSE | XCR0_AVX;
 }
 
+/*
+ * Faults before anything is written. Of an operand on two pages, what lies on
+ * the second is reported with the operand's last byte, as processors do.
+ */
+static void maskmov_check(struct interp *cpu, const struct insn *insn,
+			  const uint8_t *mask, uint64_t offset)
+{
+	unsigned size = maskmov_element(insn), total = 16u << insn->vl;
+	uint64_t limit = size_mask(insn->adsize);
+	unsigned first = PAGE_SIZE - offset % PAGE_SIZE; /* bytes on page 1 */
+
+	for (unsigned i = 0; i < total / size; i++) {
+		if (!is_selected(mask, i, size))
+			continue;
+		if (i * size < first)
+			mem_check_write(cpu, insn->seg,
+					(offset + i * size) & limit, 1);
+		if ((i + 1) * size > first)
+			mem_check_write(cpu, insn->seg,
+					(offset + total - 1) & limit, 1);
+	}
+}
+
 static void maskmov_store(struct interp *cpu, const struct insn *insn,
 			  const uint8_t *mask, uint64_t offset)
 {
@@ -103,10 +119,7 @@ static void maskmov_store(struct interp *cpu, const struct insn *insn,
 	uint64_t limit = size_mask(insn->adsize);
 	const uint8_t *bytes = cpu->s.fpu.ymm[insn->operand[2].reg];
 
-	for (unsigned i = 0; i < count; i++)
-		if (is_selected(mask, i, size))
-			mem_check_write(cpu, insn->seg,
-					(offset + i * size) & limit, size);
+	maskmov_check(cpu, insn, mask, offset);
 	for (unsigned i = 0; i < count; i++)
 		if (is_selected(mask, i, size))
 			mem_write_bytes(cpu, insn->seg,
@@ -151,6 +164,18 @@ static uint64_t gather_offset(const struct interp *cpu, const struct insn *insn,
 	return offset & size_mask(insn->adsize);
 }
 
+/* Each element of the mask becomes all ones or zeros, at the very start. */
+static void gather_expand_mask(struct gather *gather)
+{
+	unsigned size = gather->element;
+
+	for (unsigned i = 0; i < gather->count; i++)
+		memset(gather->mask + i * size,
+		       is_selected(gather->mask, i, size) ? 0xff : 0, size);
+	memset(gather->mask + gather->count * size, 0,
+	       32 - gather->count * size);
+}
+
 /*
  * Elements complete from the lowest up, each with its mask cleared, so that a
  * fault leaves an instruction that goes on where it stopped when it is
@@ -170,6 +195,7 @@ void exec_gather(struct interp *cpu, const struct insn *insn)
 	};
 
 	check_avx(cpu);
+	gather_expand_mask(&gather);
 	for (unsigned i = 0; i < gather.count; i++) {
 		uint64_t value;
 

@@ -96,10 +96,12 @@ void exec_fxsave(struct interp *cpu, const struct insn *insn)
 
 	check_x87(cpu);
 	offset = vector_operand_offset(cpu, insn);
-	check_alignment(cpu, insn, offset, LEGACY_SIZE, 16, MMU_WRITE);
+	check_alignment(cpu, insn, offset, 16);
 	x87_put(&cpu->s.fpu, area, insn->w);
 	mxcsr_put(&cpu->s.fpu, area);
 	vectors_put(&cpu->s.fpu, area + XMM_OFFSET, 0, vector_registers(insn));
+	/* Processors look at the last part that they own first. */
+	mem_check_write(cpu, insn->seg, offset + 479, 1);
 	mem_check_write(cpu, insn->seg, offset, LEGACY_SIZE);
 	mem_write_bytes(cpu, insn->seg, offset, area, size);
 }
@@ -112,7 +114,7 @@ void exec_fxrstor(struct interp *cpu, const struct insn *insn)
 
 	check_x87(cpu);
 	offset = vector_operand_offset(cpu, insn);
-	check_alignment(cpu, insn, offset, LEGACY_SIZE, 16, MMU_READ);
+	check_alignment(cpu, insn, offset, 16);
 	mem_read_bytes(cpu, insn->seg, offset, area, sizeof(area));
 	if (load_u32(area + MXCSR_OFFSET) & ~MXCSR_MASK)
 		fault_gp(cpu, 0);
@@ -126,13 +128,13 @@ void exec_fxrstor(struct interp *cpu, const struct insn *insn)
 
 /* Checks of all of them; the requested-feature bitmap. */
 static uint64_t xsave_begin(struct interp *cpu, const struct insn *insn,
-			    uint64_t offset, enum mmu_access access)
+			    uint64_t offset)
 {
 	if (!(cpu->s.cr4 & CR4_OSXSAVE))
 		fault_ud(cpu);
 	if (cpu->s.cr0 & CR0_TS)
 		interp_fault(cpu, VECTOR_NM, 0);
-	check_alignment(cpu, insn, offset, AVX_OFFSET, 64, access);
+	check_alignment(cpu, insn, offset, 64);
 	return (cpu->s.gpr[RDX] << 32 | (uint32_t)cpu->s.gpr[RAX]) &
 	       cpu->s.xcr0;
 }
@@ -206,9 +208,10 @@ void exec_xsave(struct interp *cpu, const struct insn *insn)
 	struct xsave save;
 
 	save.offset = vector_operand_offset(cpu, insn);
-	save.requested = xsave_begin(cpu, insn, save.offset, MMU_WRITE);
+	save.requested = xsave_begin(cpu, insn, save.offset);
 	save.is_compact = insn->op == OP_XSAVEC;
 	memset(save.area, 0, sizeof(save.area));
+	mem_check_write(cpu, insn->seg, save.offset + AVX_OFFSET - 1, 1);
 	xsave_fill(cpu, insn, &save);
 	xsave_write(cpu, insn, &save);
 }
@@ -262,11 +265,13 @@ static void xrstor_commit(struct interp *cpu, const struct insn *insn,
 void exec_xrstor(struct interp *cpu, const struct insn *insn)
 {
 	uint64_t offset = vector_operand_offset(cpu, insn);
-	uint64_t requested = xsave_begin(cpu, insn, offset, MMU_READ);
+	uint64_t requested = xsave_begin(cpu, insn, offset);
 	uint64_t present, needs_mxcsr;
 	uint8_t area[AREA_SIZE];
 	bool is_compact;
 
+	/* Processors look at XCOMP_BV first. */
+	mem_read(cpu, insn->seg, offset + LEGACY_SIZE + 8, 8);
 	mem_read_bytes(cpu, insn->seg, offset + LEGACY_SIZE, area + LEGACY_SIZE,
 		       HEADER_SIZE);
 	if (!header_is_legal(cpu, area + LEGACY_SIZE))
