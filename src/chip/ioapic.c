@@ -33,7 +33,7 @@
 #define ENTRY_READ_ONLY	 (BIT(12) | ENTRY_REMOTE_IRR)
 #define ENTRY_WRITABLE	 (BITS(63, 56) | (BITS(16, 0) & ~ENTRY_READ_ONLY))
 
-static void send(struct ioapic *ioapic, uint64_t entry)
+static struct msi message(uint64_t entry)
 {
 	struct msi msi = {
 		.requester = MSI_FROM_IOAPIC,
@@ -46,7 +46,24 @@ static void send(struct ioapic *ioapic, uint64_t entry)
 		msi.address |= MSI_ADDRESS_LOGICAL;
 	if (entry & ENTRY_LEVEL)
 		msi.data |= MSI_DATA_LEVEL | MSI_DATA_ASSERT;
+	return msi;
+}
+
+static void send(struct ioapic *ioapic, uint64_t entry)
+{
+	struct msi msi = message(entry);
+
 	msi_send(ioapic->vm, &msi);
+}
+
+/* Local APICs in the kernel must know whose EOIs we want to hear of. */
+static void tell_route(struct ioapic *ioapic, unsigned pin)
+{
+	const struct apic_ops *ops = ioapic->vm->apic_ops;
+	struct msi msi = message(ioapic->entry[pin]);
+
+	if (ops && ops->route_changed && !(ioapic->entry[pin] & ENTRY_MASKED))
+		ops->route_changed(ioapic->vm, pin, &msi);
 }
 
 /*
@@ -118,6 +135,7 @@ static void write_entry(struct ioapic *ioapic, unsigned pin, unsigned shift,
 	/* Making it edge and level again is how old drivers drop remote IRR. */
 	if (!(*entry & ENTRY_LEVEL))
 		*entry &= ~ENTRY_REMOTE_IRR;
+	tell_route(ioapic, pin);
 	service_level(ioapic, pin);
 }
 

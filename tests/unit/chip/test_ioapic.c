@@ -146,14 +146,40 @@ static void delivers_to_a_local_apic(void **state)
 	board_destroy(smp);
 }
 
+static struct msi route;
+static unsigned route_pin, routes;
+
+static void record_route(struct vm *vm, unsigned pin, const struct msi *msi)
+{
+	route = *msi;
+	route_pin = pin;
+	routes++;
+}
+
+static void tells_routes(void **state)
+{
+	static const struct apic_ops ops = { .route_changed = record_route };
+
+	board->vm.apic_ops = &ops;
+	routes = 0;
+	set_entry(9, 0x0200000000018071);
+	assert_int_equal(routes, 0); /* masked */
+	set_entry(9, 0x0200000000008071);
+	assert_int_equal(route_pin, 9);
+	assert_int_equal(route.address, 0xfee02000);
+	assert_int_equal(route.data, 0x71 | MSI_DATA_LEVEL | MSI_DATA_ASSERT);
+	routes = 0;
+	set_reg(0x10 + 2 * 9, 0x18071);
+	assert_int_equal(routes, 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(registers),
-		T(edges),
-		T(levels),
-		T(delivers_to_a_local_apic),
+		T(registers),	 T(edges),
+		T(levels),	 T(delivers_to_a_local_apic),
+		T(tells_routes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
