@@ -21,14 +21,16 @@
 #define APIC_BASE_BSP	   BIT(8)
 
 /* Register offsets, SDM 3, table 10-1. */
-#define APIC_ID	     0x20
-#define APIC_VERSION 0x30
-#define APIC_DFR     0xe0
-#define APIC_SVR     0xf0
-#define APIC_LVT_MIN 0x320
-#define APIC_LINT1   0x360
-#define APIC_LVT_MAX 0x370
-#define LVT_MASKED   BIT(16)
+#define APIC_ID	       0x20
+#define APIC_VERSION   0x30
+#define APIC_DFR       0xe0
+#define APIC_SVR       0xf0
+#define APIC_LVT_MIN   0x320
+#define APIC_LINT0     0x350
+#define APIC_LINT1     0x360
+#define APIC_LVT_MAX   0x370
+#define LVT_MASKED     BIT(16)
+#define LVT_MODE_SHIFT 8
 
 int kvm_routes_init(struct kvm_vm *kvm)
 {
@@ -170,6 +172,12 @@ static void reset(struct vcpu *vcpu, bool is_init)
 	*apic_register(&apic, APIC_SVR) = 0xff;
 	for (unsigned i = APIC_LVT_MIN; i <= APIC_LVT_MAX; i += 0x10)
 		*apic_register(&apic, i) = LVT_MASKED;
+	/* As chip/lapic leaves them: virtual wire mode, MP 1.4, 3.6.2.2. */
+	if (vcpu->index == 0) {
+		*apic_register(&apic, APIC_LINT0) = APIC_EXTINT
+						    << LVT_MODE_SHIFT;
+		*apic_register(&apic, APIC_LINT1) = APIC_NMI << LVT_MODE_SHIFT;
+	}
 	if (kvm_set_msr(vcpu, MSR_IA32_APIC_BASE,
 			MSI_ADDRESS_BASE | APIC_BASE_ENABLE |
 				(vcpu->index == 0 ? APIC_BASE_BSP : 0)))

@@ -164,6 +164,7 @@ int kvm_vcpu_create(struct vcpu *vcpu, const struct cpuid_table *cpuid)
 	if (vcpu->index == 0)
 		kvm_probe_msrs(vcpu);
 	kvm_stats_open(kvm);
+	kvm_apic_ops.reset(vcpu, false);
 	cpu_state_reset(&state, vcpu->index == 0);
 	return kvm_set_state(vcpu, &state);
 }
