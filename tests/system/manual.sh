@@ -5,18 +5,17 @@
 . "$(dirname "$0")/lib.sh"
 
 manual=man/ringfence.1
-# Options as mdoc has them (.Fl -kernel, .Fl m), and as help prints them.
-in_manual() {
-	sed -n 's/^\.\(It \|Op \)\?Fl \([^ ]*\).*/-\2/p; s/^\.It Fl .* Fl \(-[^ ]*\).*/-\1/p' \
-		"$manual" | sort -u
-}
+# Options as mdoc has them (Fl -kernel, Fl m), and as help lists them.
+in_manual() { grep -oE 'Fl [^ ]+' "$manual" | sed 's/^Fl /-/' | sort -u; }
 in_help() {
-	"$RINGFENCE" help "$1" 2>&1 |
-		grep -oE '(^|[ ,[|(])--?[a-z][a-z-]*' | grep -oE -- '--?[a-z-]*[a-z]' |
-		sort -u
+	"$RINGFENCE" help "$1" | grep -E '^ +-' |
+		sed 's/^\( *-., --[a-z-]*\|  *--[a-z-]*\).*/\1/' |
+		grep -oE -- '--?[a-z][a-z-]*' | sort -u
 }
-for command in run doctor stat ps stop; do
-	ok "the manual has $command" grep -qE "^\.(It|Ss|Nm|Ic|It Ic) .*\b$command\b" "$manual"
+listed=$("$RINGFENCE" help | sed -n 's/^  \([a-z]*\) .*/\1/p')
+ok "help lists the commands" at_least "$(echo "$listed" | wc -w)" 6
+for command in $listed; do
+	ok "the manual has $command" grep -qx "\.Ss $command" "$manual"
 	for option in $(in_help "$command"); do
 		ok "$command: the manual has $option" \
 			grep -qxF -- "$option" <(in_manual)
