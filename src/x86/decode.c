@@ -34,6 +34,7 @@ struct decoder {
 	uint8_t rex_x; /* bit 3 to add to the index, and 4 of an EVEX rm */
 	uint8_t rex_b; /* bit 3 to add to rm, base and opcode register */
 	uint8_t vsib_v; /* EVEX.V': bit 4 of a vector index */
+	uint8_t vvvv; /* all bits of it: must be 0 where it names nothing */
 	uint8_t size_index; /* operand size for insn_operand_sizes */
 };
 
@@ -164,7 +165,7 @@ static bool read_vex2(struct decoder *d)
 	insn->encoding = ENC_VEX;
 	insn->map = MAP_0F;
 	d->rex_r = d->is_64 && !(b & 0x80) ? 8 : 0;
-	insn->vvvv = ~b >> 3 & (d->is_64 ? 15 : 7);
+	d->vvvv = ~b >> 3 & 15;
 	insn->vl = b >> 2 & 1;
 	insn->pp = b & 3;
 	return true;
@@ -181,7 +182,7 @@ static bool read_vex3(struct decoder *d)
 	insn->w = b2 >> 7;
 	insn->vl = b2 >> 2 & 1;
 	insn->pp = b2 & 3;
-	insn->vvvv = ~b2 >> 3 & (d->is_64 ? 15 : 7);
+	d->vvvv = ~b2 >> 3 & 15;
 	if (d->is_64) {
 		d->rex_r = ~b1 >> 4 & 8;
 		d->rex_x = ~b1 >> 3 & 8;
@@ -206,13 +207,12 @@ static bool read_evex(struct decoder *d)
 	insn->evex_k = p2 & 7;
 	insn->evex_z = p2 >> 7;
 	insn->evex_b = p2 >> 4 & 1;
-	insn->vvvv = ~p1 >> 3 & (d->is_64 ? 15 : 7);
+	d->vvvv = ~p1 >> 3 & 15;
 	if (d->is_64) {
 		d->rex_r = (~p0 >> 4 & 8) | (~p0 & 0x10);
 		d->rex_x = ~p0 >> 3 & 8;
 		d->rex_b = ~p0 >> 2 & 8;
 		d->vsib_v = ~p2 << 1 & 0x10;
-		insn->vvvv |= d->vsib_v;
 	} else if (!(p2 & 8)) {
 		return false;
 	}
@@ -886,7 +886,7 @@ static bool is_evex_legal(struct decoder *d)
 		return attrs & ROW_BCST && insn->evex_rc != 3;
 	if (insn->evex_b)
 		return attrs & (ROW_ER | ROW_SAE);
-	return insn->evex_rc != 3 || attrs & ROW_VL_ANY;
+	return insn->evex_rc != 3;
 }
 
 /* EVEX disp8 counts the operand's size, with broadcast the element's. */
@@ -920,7 +920,7 @@ static bool is_vector_legal(struct decoder *d)
 		    !is_vvvv_used(d->row))
 			return false;
 	}
-	if (insn->vvvv & 15 && !is_vvvv_used(d->row))
+	if (d->vvvv && !is_vvvv_used(d->row))
 		return false;
 	if (d->row->attrs & (ROW_DISTINCT | ROW_DESTDIFF))
 		return is_distinct(insn, d->row->attrs & ROW_DESTDIFF);
@@ -961,6 +961,8 @@ static bool read_opcode(struct decoder *d, unsigned int byte)
 			is_legal &= read_vex3(d);
 		else
 			is_legal &= read_evex(d);
+		/* eight registers outside of 64-bit mode: bit 3 is ignored */
+		insn->vvvv = d->is_64 ? d->vvvv | d->vsib_v : d->vvvv & 7;
 	}
 	if (insn->encoding == ENC_LEGACY)
 		insn->pp = selecting_prefix(insn->prefixes);

@@ -29,6 +29,8 @@ static const struct sample samples[] = {
 	{ B("\x90"), X86_MODE_64, OP_NOP, 4, 0 },
 	{ B("\xf3\x90"), X86_MODE_64, OP_PAUSE, 4, 0 },
 	{ B("\x41\x90"), X86_MODE_64, OP_XCHG, 4, 2 },
+	{ B("\xf3\x41\x90"), X86_MODE_64, OP_PAUSE, 4, 0 },
+	{ B("\x66\x63\xc8"), X86_MODE_64, OP_MOVSXD, 2, 2 },
 	{ B("\x00\xc0"), X86_MODE_64, OP_ADD, 4, 2 },
 	{ B("\x48\x01\xd8"), X86_MODE_64, OP_ADD, 8, 2 },
 	{ B("\x66\x01\xd8"), X86_MODE_64, OP_ADD, 2, 2 },
