@@ -32,11 +32,11 @@ ask ps --json
 ok "ps --json: is JSON" python3 -m json.tool "$TMPDIR/out" /dev/null
 ask stat alpha
 ok "stat: by name" is "$status" 0
-ok "stat: has the serial port's writes" stdout_has '^ *io\b.*ns16550'
+ok "stat: has the serial port's writes" stdout_has '^ *io\b.*com1'
 ask stat "${started[1]}" --json
 ok "stat --json: by process" is "$status" 0
 cp "$TMPDIR/out" "$TMPDIR/stat.json"
-ok "stat --json: nine writes of 'spinning'" is "$(stat_count io ns16550)" 9
+ok "stat --json: nine writes of 'spinning'" is "$(stat_count io com1)" 9
 ask stat gamma
 ok "stat of nobody: status 125" is "$status" 125
 ok "stat of nobody: says so" stderr_has gamma

@@ -66,7 +66,7 @@ ok "a tiny guest: status" is "$(section_status tiny)" 42
 ok "a tiny guest: output" section_has tiny '^hi'
 cp "$TMPDIR/section.tiny" "$TMPDIR/stat.json"
 ok "four port writes, four exits" is "$(stat_count io)" 4
-ok "three of them the serial port's" is "$(stat_count io ns16550)" 3
+ok "three of them the serial port's" is "$(stat_count io com1)" 3
 ok "auto ends with the guest's status" is "$(section_status auto)" 42
 ok "a triple fault is said" section_has triple triple
 ok "a triple fault is no success" [ "$(section_status triple)" != 0 ]
@@ -77,7 +77,7 @@ ok "it is that kernel" section_has boot \
 ok "its command's status is passed on" is "$(section_status boot)" 42
 cp "$TMPDIR/section.boot" "$TMPDIR/stat.json"
 ok "the ledger counted the serial port" \
-	at_least "$(stat_count io ns16550)" 1000
+	at_least "$(stat_count io com1)" 1000
 ok "the ledger counted one write of the status" \
 	is "$(stat_count io debugexit)" 1
 ok "exits in the kernel are one row" at_least "$(stat_count in-kernel)" 1

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Three bytes to the serial port, then the end: four port writes.
- * expect: status=42 output=hi io=4 io/ns16550=3 io/debugexit=1 hlt=0 mmio=0
+ * expect: status=42 output=hi io=4 io/com1=3 io/debugexit=1 hlt=0 mmio=0
  */
 #include "start.inc"
 start:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * REP OUTSB and REP INSB are one exit an element, and none for no element.
- * expect: status=0 output=0123456789 io=19 io/ns16550=18
+ * expect: status=0 output=0123456789 io=19 io/com1=18
  */
 #include "start.inc"
 start:
