@@ -232,9 +232,11 @@ static void commit_payload(struct interp *cpu, const struct cpu_event *event)
 	if (event->vector == VECTOR_PF)
 		cpu->s.cr2 = event->payload;
 	if (event->vector == VECTOR_DB) {
-		/* Bits 3:0 tell of this one only. LBR recording ends, and
-		 * debugging of the handler (SDM 3, 17.4.1). */
+		/* Bits 3:0 tell of this one only. The handler may use the
+		 * debug registers, and is not recorded (SDM 3, 17.2.4 and
+		 * 17.4.1). */
 		cpu->s.dr[6] = (cpu->s.dr[6] & ~BITS(3, 0)) | event->payload;
+		cpu->s.dr[7] &= ~DR7_GD;
 		cpu->s.msr.debugctl &= ~BITS(1, 0);
 	}
 }
