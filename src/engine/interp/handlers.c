@@ -37,6 +37,12 @@ static interp_fn *specialize(const struct insn *insn)
 	return fn;
 }
 
+/* These reach the monitor without VMX or SVM being offered to the guest. */
+static bool is_hypercall(enum x86_op op)
+{
+	return op == OP_VMCALL || op == OP_VMMCALL;
+}
+
 interp_fn *interp_handler_find(const struct interp *cpu,
 			       const struct insn *insn)
 {
@@ -45,7 +51,7 @@ interp_fn *interp_handler_find(const struct interp *cpu,
 				   CLASS_AVX;
 	interp_fn *fn;
 
-	if (!cpu->blocks->has_feature[row->feature])
+	if (!cpu->blocks->has_feature[row->feature] && !is_hypercall(insn->op))
 		return exec_undefined;
 	fn = specialize(insn);
 	if (!fn)
