@@ -12,7 +12,7 @@
 #include "machine/machine.h"
 
 const struct engine_ops *const machine_engines[] = {
-
+	&kvm_engine,
 	&interp_engine,
 	NULL,
 };
