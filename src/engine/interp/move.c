@@ -336,6 +336,11 @@ interp_fn *move_specialize(const struct insn *insn)
 	case OP_MOVSX:
 	case OP_MOVSXD:
 		return extend_specialize(insn);
+	case OP_XCHG:
+		/* F3 90 is PAUSE, with a REX.B too. */
+		return insn->opcode == 0x90 && (insn->prefixes & PREFIX_REP) ?
+			       exec_pause :
+			       NULL;
 	default:
 		return NULL;
 	}
