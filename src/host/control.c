@@ -188,14 +188,13 @@ static int start(struct control_server *server, const char *name)
 
 	server->folder = registry_open(where, sizeof(where));
 	if (server->folder < 0) {
-		log_warning("%s: %s: stat, ps and stop will not find this VM",
-			    where, strerror(-server->folder));
+		log_debug("%s: %s", where, strerror(-server->folder));
 		return server->folder;
 	}
 	server->listener = registry_listen(server->folder);
 	if (server->listener < 0) {
-		log_warning("control socket in %s: %s", where,
-			    strerror(-server->listener));
+		log_debug("control socket in %s: %s", where,
+			  strerror(-server->listener));
 		return server->listener;
 	}
 	if (name) {

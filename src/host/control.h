@@ -21,7 +21,7 @@ typedef const char *control_handler(void *argument,
 /*
  * Enters this process into the registry and serves. name NULL: known by its
  * process number only. -EEXIST (logged) when the name is taken; other failures
- * are the host's, logged as a warning by the caller's choice.
+ * are the host's, for the caller to weigh and to log.
  */
 int control_serve(struct loop *loop, const char *name, control_handler *handle,
 		  void *argument, struct control_server **server);

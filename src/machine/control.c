@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "core/vm.h"
@@ -25,20 +26,26 @@ static void answer_stat(struct machine *machine, const struct request *request,
 	ledger_print(reply, machine_vm(machine), request->json);
 }
 
-/* One line of `ps`, as JSON. */
+/* One line of `ps`. */
 static void answer_info(struct machine *machine, const struct request *request,
 			FILE *reply)
 {
-	const struct machine_config *config = machine_describe(machine);
 	struct vm *vm = machine_vm(machine);
+	uint64_t mib = machine_describe(machine)->ram_size >> 20;
+	double seconds = (double)clock_ns(&vm->clock) / 1e9;
 
-	fprintf(reply, "{\"name\": ");
+	if (!request->json) {
+		fprintf(reply, "%7d %-20s %-7s %5u %7" PRIu64 "M %7.1fs\n",
+			(int)getpid(), vm->name, vm->engine_ops->name,
+			vm->vcpu_count, mib, seconds);
+		return;
+	}
+	fprintf(reply, "{\"pid\": %d, \"name\": ", (int)getpid());
 	json_print_string(reply, vm->name);
 	fprintf(reply,
 		", \"engine\": \"%s\", \"vcpus\": %u, \"memory_mib\": %" PRIu64
-		", \"seconds\": %" PRIu64 "}\n",
-		vm->engine_ops->name, vm->vcpu_count, config->ram_size >> 20,
-		clock_ns(&vm->clock) / 1000000000);
+		", \"seconds\": %.3f}\n",
+		vm->engine_ops->name, vm->vcpu_count, mib, seconds);
 }
 
 static void answer_stop(struct machine *machine, const struct request *request,

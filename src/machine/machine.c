@@ -162,11 +162,22 @@ static void on_console_writable(void *argument)
 	pc_console_writable(machine->pc);
 }
 
+/* What the guest says cannot be kept: going on would lose it silently. */
+static void on_console_failed(void *argument, int error)
+{
+	struct machine *machine = argument;
+
+	vm_stop(&machine->vm, STOP_ERROR, 0);
+}
+
 /* Any thread, under the serial port's lock. */
 static size_t serial_write(void *argument, const uint8_t *bytes, size_t count)
 {
 	struct machine *machine = argument;
 
+	/* None any more: the machine is being taken apart. */
+	if (!machine->console)
+		return count;
 	return console_write(machine->console, bytes, count);
 }
 
@@ -174,7 +185,8 @@ static void serial_receive_ready(void *argument)
 {
 	struct machine *machine = argument;
 
-	console_receive_ready(machine->console);
+	if (machine->console)
+		console_receive_ready(machine->console);
 }
 
 /* --- building ------------------------------------------------------------ */
@@ -304,6 +316,7 @@ static int create_console(struct machine *machine)
 		.receive = on_console_input,
 		.writable = on_console_writable,
 		.command = on_console_command,
+		.failed = on_console_failed,
 		.argument = machine,
 	};
 
@@ -493,9 +506,9 @@ int machine_run(struct machine *machine)
 	vm_join(vm);
 	clock_stop(&vm->clock);
 	/* What the guest said last comes before what we say of it. */
-	console_destroy(take_pointer(&machine->console));
+	error = console_destroy(take_pointer(&machine->console));
 	print_stat(machine);
-	return exit_status(machine);
+	return error ? STATUS_OUR_ERROR : exit_status(machine);
 }
 
 void machine_destroy(struct machine *machine)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "core/engine.h"
+#include "x86/cpu_model.h" /* cpu_models: what config.cpu may be */
 
 struct loop;
 struct machine;

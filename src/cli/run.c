@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ringfence run: builds a machine, runs it, passes on how it ended. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "cli/cli.h"
+#include "core/vm.h"
+#include "host/registry.h"
+#include "machine/machine.h" /* and its x86/cpu_model.h */
+
+enum {
+	RUN_KERNEL,
+	RUN_INITRD,
+	RUN_APPEND,
+	RUN_MEMORY,
+	RUN_CPUS,
+	RUN_ENGINE,
+	RUN_CPU,
+	RUN_NAME,
+	RUN_CONSOLE,
+	RUN_DEBUG_LOG,
+	RUN_NO_REBOOT,
+	RUN_GRACE,
+	RUN_STAT,
+	RUN_JSON,
+	RUN_STAT_FILE,
+};
+
+static const struct option_type options[] = {
+	[RUN_KERNEL] = { "kernel", 'k', OPTION_FILE, "FILE",
+			 .help = "a Linux bzImage, or an ELF image with a PVH "
+				 "entry (vmlinux)" },
+	[RUN_INITRD] = { "initrd", 'i', OPTION_FILE, "FILE",
+			 .help = "the initial RAM disk" },
+	[RUN_APPEND] = { "append", 'a', OPTION_TEXT, "WORDS",
+			 .help = "the kernel's command line; console=ttyS0 is "
+				 "put before it unless it names a console" },
+	[RUN_MEMORY] = { "memory", 'm', OPTION_SIZE, "SIZE", .fallback = "512M",
+			 .min = 1 << 20,
+			 .help = "guest memory, with a suffix K, M, G or T" },
+	[RUN_CPUS] = { "cpus", 'c', OPTION_NUMBER, "N", .fallback = "1",
+		       .min = 1, .max = VM_VCPUS_MAX,
+		       .help = "virtual processors, 1 to 32" },
+	[RUN_ENGINE] = { "engine", 'e', OPTION_TEXT, "ENGINE",
+			 .words = "auto kvm interp", .fallback = "auto",
+			 .help = "what runs the guest's instructions: auto, "
+				 "kvm or interp" },
+	[RUN_CPU] = { "cpu", 0, OPTION_TEXT, "MODEL",
+		      .help = "the processor the guest sees; help lists "
+			      "them" },
+	[RUN_NAME] = { "name", 'n', OPTION_TEXT, "NAME",
+		       .help = "what stat, ps and stop know the VM by; its "
+			       "process number if not given" },
+	[RUN_CONSOLE] = { "console", 0, OPTION_TEXT, "WHERE",
+			  .words = "stdio file: none", .fallback = "stdio",
+			  .help = "the serial port's other end: stdio, "
+				  "file:PATH or none" },
+	[RUN_DEBUG_LOG] = { "debug-log", 0, OPTION_FILE, "FILE",
+			    .help = "where what is written to the debug port "
+				    "(402h) goes; standard error if not "
+				    "given" },
+	[RUN_NO_REBOOT] = { "no-reboot", 0, OPTION_FLAG,
+			    .help = "a reset by the guest ends the VM" },
+	[RUN_GRACE] = { "grace", 0, OPTION_NUMBER, "SECONDS", .fallback = "10",
+			.max = 86400,
+			.help = "from the power button, which SIGTERM presses, "
+				"to the end by force" },
+	[RUN_STAT] = { "stat", 's', OPTION_FLAG,
+		       .help = "at the end, print the exits to standard "
+			       "error" },
+	[RUN_JSON] = { "json", 0, OPTION_FLAG, .help = "the same, as JSON" },
+	[RUN_STAT_FILE] = { "stat-file", 0, OPTION_FILE, "FILE",
+			    .help = "print them there" },
+	{ 0 },
+};
+
+static int list_cpu_models(void)
+{
+	for (const struct cpu_model *model = cpu_models; model->name; model++)
+		printf("%-16s %s\n", model->name, model->help);
+	return 0;
+}
+
+static int run(const struct arguments *arguments)
+{
+	const char *const *text = arguments->text;
+	const uint64_t *number = arguments->number;
+	struct machine_config config = {
+		.name = text[RUN_NAME],
+		.engine = text[RUN_ENGINE],
+		.cpu = text[RUN_CPU],
+		.kernel = text[RUN_KERNEL],
+		.initrd = text[RUN_INITRD],
+		.append = text[RUN_APPEND],
+		.ram_size = number[RUN_MEMORY],
+		.vcpus = number[RUN_CPUS],
+		.console = text[RUN_CONSOLE],
+		.debug_log = text[RUN_DEBUG_LOG],
+		.no_reboot = arguments->is_given[RUN_NO_REBOOT],
+		.grace_ms = number[RUN_GRACE] * 1000,
+		.stat = arguments->is_given[RUN_STAT] ||
+			arguments->is_given[RUN_STAT_FILE],
+		.stat_json = arguments->is_given[RUN_JSON],
+		.stat_file = text[RUN_STAT_FILE],
+	};
+	struct machine *machine;
+	int status;
+
+	if (config.cpu && strcmp(config.cpu, "help") == 0)
+		return list_cpu_models();
+	if (!config.kernel) {
+		log_error("run: which kernel? --kernel FILE");
+		return STATUS_OUR_ERROR;
+	}
+	if (config.name && !registry_name_is_valid(config.name)) {
+		log_error("--name %s: letters, digits, '.', '_' and '-', at "
+			  "most 64, and not digits only",
+			  config.name);
+		return STATUS_OUR_ERROR;
+	}
+	if (machine_create(&config, &machine))
+		return STATUS_OUR_ERROR;
+	status = machine_run(machine);
+	machine_destroy(machine);
+	return status;
+}
+
+const struct command command_run = {
+	.name = "run",
+	.summary = "Boots a kernel in a virtual machine",
+	.operands = "",
+	.options = options,
+	.text = "On a terminal, Ctrl-a x ends the VM, and Ctrl-a h lists the "
+		"other keys.\n"
+		"The status is 0 when the guest powers off, what it wrote to "
+		"its exit port,\n"
+		"125 for an error of ours, 128+n when signal n ended the VM.\n",
+	.run = run,
+};
