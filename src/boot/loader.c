@@ -218,7 +218,7 @@ static int load_kernel(struct boot *boot)
 	if (boot->kernel_end > e820_low_end(boot->ram_size))
 		return refuse(
 			boot->kernel_path, -ENOMEM,
-			"needs %llu MiB of RAM to load, the VM has %llu",
+			"needs %llu MiB of memory, the VM has %llu (-m)",
 			(unsigned long long)(boot->kernel_end + BIT(20) - 1) >>
 				20,
 			(unsigned long long)boot->ram_size >> 20);

@@ -149,11 +149,17 @@ static int take_value(const struct option_type *option, const char *written,
 			  written, value, option->min, option->max);
 		return -EINVAL;
 	case OPTION_SIZE:
-		if (size_parse(value, number) && *number >= option->min)
-			return 0;
-		log_error("%s %s: not a size such as 512M or 2G", written,
-			  value);
-		return -EINVAL;
+		if (!size_parse(value, number) || *number < option->min) {
+			log_error("%s %s: not a size such as 512M or 2G",
+				  written, value);
+			return -EINVAL;
+		}
+		if (*number > option->max) {
+			log_error("%s %s: at most %" PRIu64 "G", written, value,
+				  option->max >> 30);
+			return -EINVAL;
+		}
+		return 0;
 	}
 	return -EINVAL;
 }

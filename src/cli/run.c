@@ -9,6 +9,9 @@
 #include "host/registry.h"
 #include "machine/machine.h" /* and its x86/cpu_model.h */
 
+/* What leaves room for PCI below the 40 address bits that guests are told. */
+#define RAM_MAX (512ull << 30)
+
 enum {
 	RUN_KERNEL,
 	RUN_INITRD,
@@ -37,7 +40,7 @@ static const struct option_type options[] = {
 			 .help = "the kernel's command line; console=ttyS0 is "
 				 "put before it unless it names a console" },
 	[RUN_MEMORY] = { "memory", 'm', OPTION_SIZE, "SIZE", .fallback = "512M",
-			 .min = 1 << 20,
+			 .max = RAM_MAX, .min = 1 << 20,
 			 .help = "guest memory, with a suffix K, M, G or T" },
 	[RUN_CPUS] = { "cpus", 'c', OPTION_NUMBER, "N", .fallback = "1",
 		       .min = 1, .max = VM_VCPUS_MAX,

@@ -17,7 +17,7 @@ enum { KERNEL, MEMORY, CPUS, QUIET, COLOUR };
 static const struct option_type options[] = {
 	{ "kernel", 'k', OPTION_FILE, "FILE", .help = "a file" },
 	{ "memory", 'm', OPTION_SIZE, "SIZE", .fallback = "512M",
-	  .min = 1 << 20, .help = "a size" },
+	  .max = 4ull << 30, .min = 1 << 20, .help = "a size" },
 	{ "cpus", 'c', OPTION_NUMBER, "N", .fallback = "1", .min = 1, .max = 32,
 	  .help = "a number" },
 	{ "quiet", 'q', OPTION_FLAG, .help = "a flag" },
@@ -126,6 +126,7 @@ static void test_refused(void **state)
 		"-m ~",
 		"-m 1MM",
 		"-m 1K",
+		"-m 4194305K",
 		"-m 99999999999999999999",
 		"-m 99999999999T",
 		"--colour blue",
