@@ -152,7 +152,8 @@ static uint32_t from_bcd(uint16_t value)
 static void drive(struct i8254 *pit, bool level)
 {
 	pit->out0 = level;
-	irq_set(&pit->irq, level && !pit->is_disconnected);
+	if (!pit->is_disconnected)
+		irq_set(&pit->irq, level);
 }
 
 /* When OUT of channel 0 rises next, after `now`; 0: it does not. */
@@ -216,6 +217,8 @@ static void channel0_changed(struct i8254 *pit, uint64_t now)
 void i8254_disconnect(struct i8254 *pit, bool is_disconnected)
 {
 	LOCKED(&pit->lock);
+	if (is_disconnected && !pit->is_disconnected)
+		irq_set(&pit->irq, false);
 	pit->is_disconnected = is_disconnected;
 	drive(pit, pit->out0);
 }

@@ -249,7 +249,17 @@ static void update_irq(struct mc146818 *rtc)
 	*c &= B_INTERRUPTS;
 	if (*c & rtc->byte[REG_B] & B_INTERRUPTS)
 		*c |= C_INTERRUPT;
-	irq_set(&rtc->irq, *c & C_INTERRUPT);
+	if (!rtc->is_disconnected)
+		irq_set(&rtc->irq, *c & C_INTERRUPT);
+}
+
+void mc146818_disconnect(struct mc146818 *rtc, bool is_disconnected)
+{
+	LOCKED(&rtc->lock);
+	if (is_disconnected && !rtc->is_disconnected)
+		irq_set(&rtc->irq, false);
+	rtc->is_disconnected = is_disconnected;
+	update_irq(rtc);
 }
 
 /* Sets the flags of what happened since the last look. */
@@ -409,7 +419,7 @@ static void on_reset(void *device)
 	LOCKED(&rtc->lock);
 	rtc->byte[REG_B] &= ~(B_INTERRUPTS | BIT(3));
 	rtc->byte[REG_C] = 0;
-	rtc->nmi_is_masked = false;
+	rtc->nmi_is_masked = rtc->is_disconnected = false;
 	update_irq(rtc);
 	schedule(rtc);
 }
@@ -427,6 +437,7 @@ static const struct state_field fields[] = {
 	STATE_FIELD(struct mc146818, byte, STATE_BYTES, 1),
 	STATE_FIELD(struct mc146818, index, STATE_UINT, 1),
 	STATE_FIELD(struct mc146818, nmi_is_masked, STATE_BOOL, 1),
+	STATE_FIELD(struct mc146818, is_disconnected, STATE_BOOL, 1),
 	STATE_FIELD(struct mc146818, guest_offset_s, STATE_UINT, 1),
 	{ .name = NULL },
 };

@@ -27,6 +27,7 @@ struct mc146818 {
 	uint8_t byte[MC146818_BYTES];
 	uint8_t index;
 	bool nmi_is_masked; /* bit 7 of port 70h */
+	bool is_disconnected;
 	/* UTC in ns = clock_ns + epoch_ns; what the guest set is in it. */
 	uint64_t epoch_ns;
 	int64_t guest_offset_s; /* of the guest's time from the host's */
@@ -43,3 +44,9 @@ int mc146818_init(struct mc146818 *rtc, struct vm *vm,
 
 /** Stores a byte for the firmware; not of the time or A to D. Any thread. */
 void mc146818_set(struct mc146818 *rtc, uint8_t index, uint8_t value);
+
+/**
+ * Cuts the clock off its interrupt line while the HPET's legacy replacement
+ * drives it (IA-PC HPET 1.0a, 2.3.5). Any thread.
+ */
+void mc146818_disconnect(struct mc146818 *rtc, bool is_disconnected);
