@@ -28,10 +28,10 @@
 
 #define ARENA_SIZE (8u << 20)
 
-/* The largest block, its bytes included. */
-#define BLOCK_SIZE_MAX          \
-	(sizeof(struct block) + \
-	 BLOCK_INSNS_MAX * (sizeof(struct block_op) + INSN_MAX_LEN) + 16)
+/* The largest block, in the arena. */
+#define BLOCK_SIZE_MAX                                           \
+	(sizeof(struct block) + BLOCK_INSNS_MAX * INSN_MAX_LEN + \
+	 BLOCK_INSNS_MAX * sizeof(struct block_op) + 128)
 
 static bool feature_offered(const struct cpuid_table *cpuid,
 			    enum insn_feature feature)
@@ -58,7 +58,7 @@ struct block_cache *block_cache_create(const struct cpuid_table *cpuid)
 
 	if (!cache)
 		return NULL;
-	cache->arena = malloc(ARENA_SIZE);
+	cache->arena = aligned_alloc(64, ARENA_SIZE);
 	if (!cache->arena) {
 		free(cache);
 		return NULL;
@@ -128,19 +128,35 @@ static gva_t code_address(const struct interp *cpu, uint64_t rip)
 	return (uint32_t)(cpu->s.segment[SEG_CS].base + rip);
 }
 
+/*
+ * The host's address of code. Outside RAM and ROM there is none: what nobody
+ * drives reads as FFh, and FF /7 is no instruction.
+ */
+static __attribute__((noinline)) const uint8_t *fetch_slow(struct interp *cpu,
+							   gva_t gva)
+{
+	gpa_t gpa;
+	const uint8_t *host = mem_fetch_slow(cpu, gva, &gpa);
+
+	if (!host)
+		fault_ud(cpu);
+	return host;
+}
+
+ALWAYS_INLINE const uint8_t *fetch(struct interp *cpu, gva_t gva)
+{
+	const uint8_t *host =
+		tlb_find(cpu, mem_code_view(cpu), MMU_EXEC, gva, 1);
+
+	return likely(host) ? host : fetch_slow(cpu, gva);
+}
+
 /* The part of an instruction on the next page; faults as its fetch does. */
 static const uint8_t *fetch_next_page(struct interp *cpu, gva_t gva)
 {
 	gva_t next = (gva | ~PAGE_MASK) + 1;
-	const uint8_t *host;
-	gpa_t gpa;
 
-	if (cpu->mode != X86_MODE_64)
-		next = (uint32_t)next;
-	host = mem_fetch(cpu, next, &gpa);
-	if (!host)
-		fault_ud(cpu);
-	return host;
+	return fetch(cpu, cpu->mode == X86_MODE_64 ? next : (uint32_t)next);
 }
 
 static bool block_is_current(struct interp *cpu, const struct block *block,
@@ -156,33 +172,55 @@ static bool block_is_current(struct interp *cpu, const struct block *block,
 			   block->size - first);
 }
 
-static const struct block *block_decode(struct interp *cpu, const uint8_t *host,
-					gva_t gva);
+static struct block *block_decode(struct interp *cpu, const uint8_t *host,
+				  gva_t gva);
 
-const struct block *block_find(struct interp *cpu)
+ALWAYS_INLINE bool block_is(const struct block *block, const uint8_t *host,
+			    enum x86_mode mode)
+{
+	return block && block->host == host && block->mode == mode;
+}
+
+static struct block *block_look_up(struct interp *cpu, struct block *previous,
+				   const uint8_t *host, gva_t gva)
+{
+	enum x86_mode mode = cpu->mode;
+	struct block *block;
+
+	for (block = cpu->blocks->bucket[bucket_of(host, mode)]; block;
+	     block = block->next)
+		if (block_is(block, host, mode))
+			break;
+	/* Decoding may drop every block, `previous` too. */
+	if (!block || !block_is_current(cpu, block, gva))
+		return block_decode(cpu, host, gva);
+	if (previous) {
+		previous->successor[1] = previous->successor[0];
+		previous->successor[0] = block;
+	}
+	return block;
+}
+
+struct block *block_find(struct interp *cpu, struct block *previous)
 {
 	gva_t gva = code_address(cpu, cpu->s.rip);
 	enum x86_mode mode = cpu->mode;
-	const struct block *block;
 	const uint8_t *host;
-	gpa_t gpa;
 
 	if (unlikely(mode != X86_MODE_64) &&
 	    cpu->s.rip > cpu->s.segment[SEG_CS].limit)
 		fault_gp(cpu, 0);
-	host = mem_fetch(cpu, gva, &gpa);
-	/* Code outside RAM and ROM: what nobody drives reads as FFh, and FF
-	 * /7 is no instruction. */
-	if (unlikely(!host))
-		fault_ud(cpu);
+	host = fetch(cpu, gva);
 	cpu->code_page = (const uint8_t *)((uintptr_t)host & PAGE_MASK);
-	for (block = cpu->blocks->bucket[bucket_of(host, mode)]; block;
-	     block = block->next)
-		if (block->host == host && block->mode == mode)
-			break;
-	if (likely(block && block_is_current(cpu, block, gva)))
-		return block;
-	return block_decode(cpu, host, gva);
+	if (likely(previous))
+		for (unsigned i = 0; i < 2; i++) {
+			struct block *block = previous->successor[i];
+
+			if (block_is(block, host, mode) &&
+			    block_is_current(cpu, block, gva))
+				return block;
+		}
+	return block_look_up(cpu, previous, host, gva);
 }
 
 /* --- decoding ------------------------------------------------------------- */
@@ -209,103 +247,100 @@ static void block_insert(struct block_cache *cache, struct block *block)
 		}
 }
 
-static struct block *block_allocate(struct block_cache *cache)
+/*
+ * Makes a block of the instructions in cache->op and of `bytes`, and makes it
+ * known. `model` is its head.
+ */
+static struct block *block_add(struct block_cache *cache,
+			       const struct block *model, const uint8_t *bytes)
 {
+	size_t ops = model->count * sizeof(struct block_op);
+	size_t head = align_up(sizeof(*model) + model->size, 16);
 	struct block *block;
+	uint8_t *place;
 
 	if (cache->used + BLOCK_SIZE_MAX > ARENA_SIZE) {
 		memset(cache->bucket, 0, sizeof(cache->bucket));
 		cache->used = 0;
 	}
-	block = (struct block *)(cache->arena + cache->used);
+	place = cache->arena + cache->used;
+	cache->used += align_up(head + ops, 64);
+	block = (struct block *)place;
+	*block = *model;
+	block->op = memcpy(place + head, cache->op, ops);
+	memcpy(block->bytes, bytes, model->size);
+	block_insert(cache, block);
 	cache->decoded++;
 	return block;
 }
 
-/* Appends the bytes and makes the block known. */
-static void block_finish(struct block_cache *cache, struct block *block,
-			 const uint8_t *bytes)
-{
-	uint8_t *copy = (uint8_t *)&block->op[block->count];
-	size_t size = sizeof(*block) + block->count * sizeof(block->op[0]) +
-		      block->size;
-
-	memcpy(copy, bytes, block->size);
-	block->bytes = copy;
-	cache->used += align_up(size, 16);
-	block_insert(cache, block);
-}
-
 /* What the decoder refuses: an instruction that faults. All the bytes it may
  * have looked at count. */
-static void block_refused(struct block *block, int error, unsigned available)
+static void refuse(struct block_cache *cache, struct block *model, int error,
+		   unsigned available)
 {
-	block->op[0] = (struct block_op){
+	cache->op[0] = (struct block_op){
 		.fn = error == -INSN_LONG ? exec_too_long : exec_undefined,
-		.insn = { .len = 1, .mode = block->mode },
+		.insn = { .len = 1, .mode = model->mode },
 	};
-	block->count = 1;
-	block->size = (uint16_t)MIN(available, INSN_MAX_LEN);
+	model->count = 1;
+	model->size = (uint16_t)MIN(available, INSN_MAX_LEN);
 }
 
-static void decode_crossing(struct interp *cpu, struct block *block,
-			    const uint8_t *host, gva_t gva)
+static struct block *decode_crossing(struct interp *cpu, struct block *model,
+				     gva_t gva)
 {
 	unsigned first = (unsigned)(PAGE_SIZE - gva % PAGE_SIZE);
 	const uint8_t *second = fetch_next_page(cpu, gva);
+	struct block_op *op = cpu->blocks->op;
 	uint8_t bytes[INSN_MAX_LEN];
 	int length;
 
-	memcpy(bytes, host, first);
+	memcpy(bytes, model->host, first);
 	memcpy(bytes + first, second, INSN_MAX_LEN - first);
-	block->is_crossing = true;
-	block->count = 1;
-	length = insn_decode(&block->op[0].insn, bytes, INSN_MAX_LEN,
-			     block->mode);
+	model->is_crossing = true;
+	model->count = 1;
+	length = insn_decode(&op->insn, bytes, INSN_MAX_LEN, model->mode);
 	if (length < 0) {
-		block_refused(block, length, INSN_MAX_LEN);
+		refuse(cpu->blocks, model, length, INSN_MAX_LEN);
 	} else {
-		block->size = (uint16_t)length;
-		block->op[0].fn = interp_handler_find(cpu, &block->op[0].insn);
+		model->size = (uint16_t)length;
+		op->fn = interp_handler_find(cpu, &op->insn);
 	}
-	block_finish(cpu->blocks, block, bytes);
+	return block_add(cpu->blocks, model, bytes);
 }
 
-static const struct block *block_decode(struct interp *cpu, const uint8_t *host,
-					gva_t gva)
+static struct block *block_decode(struct interp *cpu, const uint8_t *host,
+				  gva_t gva)
 {
 	unsigned available = (unsigned)(PAGE_SIZE - gva % PAGE_SIZE), at = 0;
-	struct block *block = block_allocate(cpu->blocks);
+	struct block model = { .host = host, .mode = (uint8_t)cpu->mode };
 	uint8_t bytes[BLOCK_INSNS_MAX * INSN_MAX_LEN];
 
-	*block = (struct block){ .host = host, .mode = (uint8_t)cpu->mode };
 	available = MIN(available, (unsigned)sizeof(bytes));
 	/* Decode a copy: another vCPU may write meanwhile, and what was decoded
 	 * must be what is compared. */
 	memcpy(bytes, host, available);
-	while (block->count < BLOCK_INSNS_MAX && at < available) {
-		struct block_op *op = &block->op[block->count];
+	while (model.count < BLOCK_INSNS_MAX && at < available) {
+		struct block_op *op = &cpu->blocks->op[model.count];
 		int length = insn_decode(&op->insn, bytes + at, available - at,
 					 cpu->mode);
 
 		if (length < 0) {
-			if (block->count)
+			if (model.count)
 				break;
-			if (length == -INSN_SHORT) {
-				decode_crossing(cpu, block, host, gva);
-				return block;
-			}
-			block_refused(block, length, available);
-			at = block->size;
+			if (length == -INSN_SHORT)
+				return decode_crossing(cpu, &model, gva);
+			refuse(cpu->blocks, &model, length, available);
+			at = model.size;
 			break;
 		}
 		op->fn = interp_handler_find(cpu, &op->insn);
-		block->count++;
+		model.count++;
 		at += (unsigned)length;
 		if (insn_row(&op->insn)->attrs & ROW_ENDS)
 			break;
 	}
-	block->size = (uint16_t)at;
-	block_finish(cpu->blocks, block, bytes);
-	return block;
+	model.size = (uint16_t)at;
+	return block_add(cpu->blocks, &model, bytes);
 }

@@ -15,16 +15,22 @@ struct block_op {
 	struct insn insn;
 };
 
-/* A straight line of code within one page, or one instruction on two. */
+/*
+ * A straight line of code within one page, or one instruction on two. In the
+ * arena the bytes it was decoded from follow, so that what its entry looks at
+ * is one or two cache lines; then its instructions.
+ */
 struct block {
 	const uint8_t *host; /* where it was decoded from: the key, with mode */
-	const uint8_t *bytes; /* what it was decoded from */
 	struct block *next; /* in the hash chain */
-	uint16_t count; /* instructions, at least 1 */
+	/* What followed it lately: tried before the hash. A hint. */
+	struct block *successor[2];
+	const struct block_op *op;
 	uint16_t size; /* bytes */
+	uint8_t count; /* instructions, at least 1 */
 	uint8_t mode; /* enum x86_mode */
 	bool is_crossing; /* one instruction, continued on the next page */
-	struct block_op op[];
+	uint8_t bytes[];
 };
 
 #define BLOCK_BUCKETS 32768
@@ -38,6 +44,7 @@ struct block_cache {
 
 	uint8_t *arena;
 	size_t used;
+	struct block_op op[BLOCK_INSNS_MAX]; /* of the block being decoded */
 	interp_fn *handler[OP_COUNT];
 	bool has_feature[FEAT_COUNT];
 	struct block *bucket[BLOCK_BUCKETS];
@@ -48,10 +55,11 @@ struct block_cache *block_cache_create(const struct cpuid_table *cpuid);
 void block_cache_destroy(struct block_cache *cache);
 
 /*
- * The block at CS:RIP, decoded if need be; sets cpu->code_page. Faults as the
- * fetch of its first instruction does. Valid until the next call.
+ * The block at CS:RIP, decoded if need be; sets cpu->code_page. `previous` is
+ * the block that just ran, NULL when that is not known. Faults as the fetch of
+ * its first instruction does. Valid until the next call.
  */
-const struct block *block_find(struct interp *cpu);
+struct block *block_find(struct interp *cpu, struct block *previous);
 
 /* Fills in handler[]; handlers.c. */
 void handlers_fill(interp_fn *handler[OP_COUNT]);

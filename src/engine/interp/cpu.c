@@ -15,6 +15,7 @@
  */
 #include <stdlib.h>
 
+#include "core/vcpu.h"
 #include "engine/interp/block.h"
 #include "engine/interp/host_unit.h"
 #include "engine/interp/operand.h"
@@ -206,6 +207,13 @@ static unsigned block_length(struct interp *cpu, const struct block *block)
 
 static bool deliver(struct interp *cpu, const struct cpu_event *event)
 {
+	bool is_interrupt = event->kind == CPU_EVENT_INTERRUPT ||
+			    event->kind == CPU_EVENT_NMI;
+
+	if (cpu->vcpu)
+		vcpu_event(cpu->vcpu,
+			   is_interrupt ? INTERP_INTERRUPTS : INTERP_EXCEPTIONS,
+			   1);
 	cpu->s.sti_shadow = cpu->s.mov_ss_shadow = false;
 	cpu->s.activity = CPU_ACTIVE;
 	if (event_deliver(cpu, event))
@@ -230,7 +238,7 @@ static bool traps_after(const struct interp *cpu, enum x86_op op)
 static bool step(struct interp *cpu)
 {
 	bool has_tf = cpu->s.rflags & RFLAGS_TF;
-	const struct block *block = block_find(cpu);
+	const struct block *block = block_find(cpu, NULL);
 	struct cpu_event trap = {
 		.is_valid = true,
 		.kind = CPU_EVENT_EXCEPTION,
@@ -312,10 +320,11 @@ static bool is_attention(const struct interp *cpu)
 /* Blocks, until one asks for a look. `end` is at least a block away. */
 static void run_blocks(struct interp *cpu, uint64_t end)
 {
+	struct block *block = NULL;
+
 	cpu->end_block = false;
 	do {
-		const struct block *block = block_find(cpu);
-
+		block = block_find(cpu, block);
 		run_block(cpu, block, block_length(cpu, block));
 	} while (likely(!cpu->end_block) && likely(!is_attention(cpu)) &&
 		 likely(end - cpu->instructions >= BLOCK_INSNS_MAX));
