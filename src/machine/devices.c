@@ -118,6 +118,28 @@ static int create_reset_control(struct pc *pc)
 	return reset_control_init(&pc->reset_control, pc->vm, reset, pc);
 }
 
+/* INTx of the slots go to GSI 16 to 23, as _PRT in boot/dsdt.c has it. */
+#define PCI_FIRST_GSI 16
+
+static int create_pci(struct pc *pc)
+{
+	struct irq_line intx[PCI_INTX_LINES];
+
+	for (unsigned i = 0; i < PCI_INTX_LINES; i++)
+		intx[i] = pc_gsi(pc, PCI_FIRST_GSI + i);
+	return pci_bus_init(&pc->pci, pc->vm, intx);
+}
+
+static int create_host_bridge(struct pc *pc)
+{
+	return q35_init(&pc->q35, &pc->pci);
+}
+
+static int create_lpc(struct pc *pc)
+{
+	return ich9_lpc_init(&pc->lpc, &pc->pci);
+}
+
 static int create_rtc(struct pc *pc)
 {
 	const struct irq_line irq = pc_isa_irq(pc, ISA_RTC);
@@ -150,7 +172,11 @@ const struct pc_device pc_devices[] = {
 	{ "i8254", create_pit },
 	{ "acpi-pm", create_pm },
 	{ "i8042", create_keyboard },
+	/* Before PCI, whose CF8h to CFBh would hide its CF9h. */
 	{ "reset-control", create_reset_control },
+	{ "pci", create_pci },
+	{ "host-bridge", create_host_bridge },
+	{ "lpc", create_lpc },
 	{ "mc146818", create_rtc },
 	{ "com1", create_com1 },
 	{ "debugport", create_debugport },

@@ -8,13 +8,16 @@
 #include "chip/i8042.h"
 #include "chip/i8254.h"
 #include "chip/i8259.h"
+#include "chip/ich9_lpc.h"
 #include "chip/ioapic.h"
 #include "chip/lapic.h"
 #include "chip/mc146818.h"
 #include "chip/ns16550.h"
+#include "chip/q35.h"
 #include "chip/reset_control.h"
 #include "machine/debug_log.h"
 #include "machine/pc.h"
+#include "pci/pci.h"
 
 struct pc {
 	struct vm *vm;
@@ -27,6 +30,9 @@ struct pc {
 	struct acpi_pm pm;
 	struct i8042 keyboard;
 	struct reset_control reset_control;
+	struct pci_bus pci;
+	struct q35 q35;
+	struct ich9_lpc lpc;
 	struct mc146818 rtc;
 	struct ns16550 com1;
 	struct debugport debugport;
