@@ -178,6 +178,26 @@ static uint32_t error_visible(const struct outcome *outcome)
 	return outcome->error;
 }
 
+/*
+ * What the SDM leaves open and we do not follow: which byte of a masked store
+ * CR2 names, and how much of a large operand has been stored when its second
+ * page faults.
+ */
+static bool cr2_names_page(const struct insn *insn)
+{
+	return insn->op == OP_VMASKMOVPS || insn->op == OP_VMASKMOVPD ||
+	       insn->op == OP_VPMASKMOVD || insn->op == OP_VPMASKMOVQ;
+}
+
+static bool stores_in_parts(const struct insn *insn)
+{
+	return insn->nops && operand_is_mem(&insn->operand[0]) &&
+	       (insn->operand[0].size == 10 || insn->op == OP_FXSAVE ||
+		insn->op == OP_FNSTENV || insn->op == OP_FNSAVE ||
+		insn->op == OP_XSAVE || insn->op == OP_XSAVEOPT ||
+		insn->op == OP_XSAVEC);
+}
+
 static void outcome_compare(struct report *report, const struct insn *insn,
 			    const struct outcome *host,
 			    const struct outcome *interp)
@@ -189,7 +209,11 @@ static void outcome_compare(struct report *report, const struct insn *insn,
 		flags &= ~(uint64_t)insn_row(insn)->flags_undefined;
 	differ(report, "vector", host->vector, interp->vector);
 	differ(report, "error", error_visible(host), error_visible(interp));
-	differ(report, "cr2", host->cr2, interp->cr2);
+	if (cr2_names_page(insn))
+		differ(report, "cr2", host->cr2 & PAGE_MASK,
+		       interp->cr2 & PAGE_MASK);
+	else
+		differ(report, "cr2", host->cr2, interp->cr2);
 	for (unsigned i = 0; i < 16; i++)
 		differ(report, gpr_names[i], a->gpr[i], b->gpr[i]);
 	differ(report, "rip", a->rip, b->rip);
@@ -208,6 +232,8 @@ static void outcome_compare(struct report *report, const struct insn *insn,
 		differ_bytes(report, "high half of ymm", i, a->ymm_high[i],
 			     b->ymm_high[i], 16);
 	}
+	if (host->vector == VECTOR_PF && stores_in_parts(insn))
+		return;
 	if (memcmp(host->memory, interp->memory, sizeof(host->memory)))
 		differ_memory(report, host->memory, interp->memory);
 }

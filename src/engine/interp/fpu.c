@@ -93,12 +93,16 @@ void check_alignment(struct interp *cpu, const struct insn *insn,
 
 /* --- x87 state ------------------------------------------------------------ */
 
-void x87_update_summary(struct cpu_fpu *fpu)
+void x87_normalize(struct fxsave_image *image)
 {
-	if (fpu->fsw & ~fpu->fcw & FSW_EXCEPTIONS)
-		fpu->fsw |= FSW_ES | FSW_B;
-	else
-		fpu->fsw &= ~(FSW_ES | FSW_B);
+	__asm__ volatile("fxrstor64 %0\n\tfxsave64 %0\n\tfninit"
+			 : "+m"(*image)
+			 :
+			 : "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)",
+			   "st(6)", "st(7)", "xmm0", "xmm1", "xmm2", "xmm3",
+			   "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+			   "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
+			   "xmm15");
 }
 
 void x87_to_image(const struct cpu_fpu *fpu, struct fxsave_image *image)
@@ -139,7 +143,6 @@ void x87_enter_mmx(struct cpu_fpu *fpu)
 		physical[(top + i) & 7] = fpu->st[i];
 	memcpy(fpu->st, physical, sizeof(physical));
 	fpu->fsw &= ~BITS(13, 11);
-	fpu->ftw = 0xff;
 	fpu->xstate_bv |= XCR0_X87;
 }
 

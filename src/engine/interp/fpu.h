@@ -46,8 +46,9 @@ uint64_t vector_operand_offset(const struct interp *cpu,
 void check_alignment(struct interp *cpu, const struct insn *insn,
 		     uint64_t offset, unsigned alignment);
 
-/* Makes ES and B say what FSW's flags and FCW's masks do. */
-void x87_update_summary(struct cpu_fpu *fpu);
+/* Loads the image and saves it again: reserved bits, ES and the pointers' upper
+ * bits become what the processor makes of them. Its MXCSR must be the ABI's. */
+void x87_normalize(struct fxsave_image *image);
 
 /* The x87 part only; the image's MXCSR gets a harmless value. */
 void x87_to_image(const struct cpu_fpu *fpu, struct fxsave_image *image);
@@ -55,7 +56,7 @@ void x87_from_image(struct cpu_fpu *fpu, const struct fxsave_image *image);
 void x87_init(struct cpu_fpu *fpu);
 
 /* What every MMX instruction does first (SDM 1, 9.5.1): TOP = 0, so that MMn is
- * st[n], and all registers are valid. */
+ * st[n]. That all registers are valid comes with its completion. */
 void x87_enter_mmx(struct cpu_fpu *fpu);
 
 /* Components that are not in their initial state (XINUSE, SDM 1, 13.6). */

@@ -21,7 +21,8 @@
 
 /* --- x87 ------------------------------------------------------------------ */
 
-/* They ignore pending exceptions: SDM 1, 8.6; and SDM 2, CVTPI2PD. */
+/* They ignore pending exceptions: SDM 1, 8.6; and from memory, where nothing
+ * enters MMX, SDM 2, CVTPI2PD. */
 static bool is_non_waiting(const struct insn *insn)
 {
 	switch (insn->op) {
@@ -35,6 +36,7 @@ static bool is_non_waiting(const struct insn *insn)
 	case OP_FDISI:
 	case OP_FSETPM:
 		return true;
+	case OP_CVTPI2PS:
 	case OP_CVTPI2PD:
 		return operand_is_mem(&insn->operand[1]);
 	default:
@@ -79,6 +81,12 @@ static bool x87_has_stored(struct interp *cpu, const struct host_stub *stub,
 	stub->run(context, context->memory,
 		  (const uint8_t(*)[32])cpu->s.fpu.ymm);
 	return memcmp(first, context->memory, size) == 0;
+}
+
+static bool is_environment(const struct insn *insn)
+{
+	return insn->op == OP_FLDENV || insn->op == OP_FNSTENV ||
+	       insn->op == OP_FRSTOR || insn->op == OP_FNSAVE;
 }
 
 /* --- environments in real mode ---------------------------------------------
@@ -143,6 +151,11 @@ static void memory_in(struct interp *cpu, const struct insn *insn,
 	BUG_ON(operand->size > sizeof(cpu->host_unit->context.memory));
 	if (alignment > 1)
 		check_alignment(cpu, insn, offset, alignment);
+	if (is_read && is_environment(insn)) {
+		/* Processors look at both ends first. */
+		mem_read(cpu, insn->seg, offset, insn->opsize == 2 ? 2 : 4);
+		mem_read(cpu, insn->seg, offset + operand->size - 1, 1);
+	}
 	if (is_read)
 		mem_read_bytes(cpu, insn->seg, offset, bytes, operand->size);
 	else
@@ -211,6 +224,8 @@ static void check_simd(struct interp *cpu, const struct host_stub *stub,
 	cpu->s.fpu.mxcsr = context->mxcsr;
 	if (!has_trapped)
 		return;
+	if (stub->use & STUB_MMX)
+		cpu->s.fpu.ftw = 0xff;
 	if (!(cpu->s.cr4 & CR4_OSXMMEXCPT))
 		fault_ud(cpu);
 	interp_fault(cpu, VECTOR_XM, 0);
@@ -249,9 +264,14 @@ static void memory_out(struct interp *cpu, const struct host_stub *stub,
 	if ((stub->use & STUB_X87) && (context->image.fsw & FSW_ES) &&
 	    !is_non_waiting(insn) && !x87_has_stored(cpu, stub, size))
 		return;
-	if (insn->mode == X86_MODE_REAL &&
-	    (insn->op == OP_FNSTENV || insn->op == OP_FNSAVE))
-		environment_to_real(context->memory, insn->opsize, &cpu->s.fpu);
+	if (is_environment(insn)) {
+		mem_check_write(cpu, insn->seg, offset,
+				insn->opsize == 2 ? 2 : 4);
+		mem_check_write(cpu, insn->seg, offset + size - 1, 1);
+		if (insn->mode == X86_MODE_REAL)
+			environment_to_real(context->memory, insn->opsize,
+					    &cpu->s.fpu);
+	}
 	mem_write_bytes(cpu, insn->seg, offset, context->memory, size);
 }
 

@@ -30,7 +30,8 @@ bool host_has_feature(enum insn_feature feature);
 
 /* As FXSAVE64 has it (SDM 1, table 10-2). */
 struct fxsave_image {
-	uint16_t fcw, fsw;
+	_Alignas(16) uint16_t fcw;
+	uint16_t fsw;
 	uint8_t ftw, reserved;
 	uint16_t fop;
 	uint64_t fip, fdp;

@@ -48,6 +48,7 @@ void exec_maskmovq(struct interp *cpu, const struct insn *insn)
 	check_mmx(cpu);
 	check_x87_pending(cpu);
 	x87_enter_mmx(fpu);
+	fpu->ftw = 0xff;
 	store_bytes(cpu, insn,
 		    (uint8_t *)&fpu->st[insn->operand[0].reg & 7].mantissa,
 		    (uint8_t *)&fpu->st[insn->operand[1].reg & 7].mantissa, 8);
@@ -88,29 +89,6 @@ static void maskmov_load(struct interp *cpu, const struct insn *insn,
 	cpu->s.fpu.xstate_bv |= XCR0_SSE | XCR0_AVX;
 }
 
-/*
- * Faults before anything is written. Of an operand on two pages, what lies on
- * the second is reported with the operand's last byte, as processors do.
- */
-static void maskmov_check(struct interp *cpu, const struct insn *insn,
-			  const uint8_t *mask, uint64_t offset)
-{
-	unsigned size = maskmov_element(insn), total = 16u << insn->vl;
-	uint64_t limit = size_mask(insn->adsize);
-	unsigned first = PAGE_SIZE - offset % PAGE_SIZE; /* bytes on page 1 */
-
-	for (unsigned i = 0; i < total / size; i++) {
-		if (!is_selected(mask, i, size))
-			continue;
-		if (i * size < first)
-			mem_check_write(cpu, insn->seg,
-					(offset + i * size) & limit, 1);
-		if ((i + 1) * size > first)
-			mem_check_write(cpu, insn->seg,
-					(offset + total - 1) & limit, 1);
-	}
-}
-
 static void maskmov_store(struct interp *cpu, const struct insn *insn,
 			  const uint8_t *mask, uint64_t offset)
 {
@@ -119,7 +97,10 @@ static void maskmov_store(struct interp *cpu, const struct insn *insn,
 	uint64_t limit = size_mask(insn->adsize);
 	const uint8_t *bytes = cpu->s.fpu.ymm[insn->operand[2].reg];
 
-	maskmov_check(cpu, insn, mask, offset);
+	for (unsigned i = 0; i < count; i++)
+		if (is_selected(mask, i, size))
+			mem_check_write(cpu, insn->seg,
+					(offset + i * size) & limit, size);
 	for (unsigned i = 0; i < count; i++)
 		if (is_selected(mask, i, size))
 			mem_write_bytes(cpu, insn->seg,
@@ -144,6 +125,7 @@ void exec_vmaskmov(struct interp *cpu, const struct insn *insn)
 
 struct gather {
 	unsigned count, element, index;
+	unsigned size; /* of the vectors */
 	uint8_t *to, *mask;
 	const uint8_t *indices;
 };
@@ -169,11 +151,10 @@ static void gather_expand_mask(struct gather *gather)
 {
 	unsigned size = gather->element;
 
-	for (unsigned i = 0; i < gather->count; i++)
+	for (unsigned i = 0; i < gather->size / size; i++)
 		memset(gather->mask + i * size,
 		       is_selected(gather->mask, i, size) ? 0xff : 0, size);
-	memset(gather->mask + gather->count * size, 0,
-	       32 - gather->count * size);
+	memset(gather->mask + gather->size, 0, 32 - gather->size);
 }
 
 /*
@@ -189,6 +170,7 @@ void exec_gather(struct interp *cpu, const struct insn *insn)
 		.count = (16u << insn->vl) / MAX(element, index),
 		.element = element,
 		.index = index,
+		.size = 16u << insn->vl,
 		.to = cpu->s.fpu.ymm[insn->operand[0].reg],
 		.mask = cpu->s.fpu.ymm[insn->operand[2].reg],
 		.indices = cpu->s.fpu.ymm[insn->index & 15],
@@ -205,6 +187,7 @@ void exec_gather(struct interp *cpu, const struct insn *insn)
 				 gather_offset(cpu, insn, &gather, i), element);
 		memcpy(gather.to + i * element, &value, element);
 		memset(gather.mask + i * element, 0, element);
+		memset(gather.to + gather.size, 0, 32 - gather.size);
 	}
 	memset(gather.to + gather.count * element, 0,
 	       32 - gather.count * element);

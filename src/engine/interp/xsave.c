@@ -46,17 +46,17 @@ static void x87_put(const struct cpu_fpu *fpu, uint8_t *area, bool is_wide)
 
 static void x87_get(struct cpu_fpu *fpu, const uint8_t *area, bool is_wide)
 {
-	fpu->fcw = (load_u16(area) & 0x1f3f) | 0x40;
-	fpu->fsw = load_u16(area + 2);
-	fpu->ftw = area[4];
-	fpu->fop = load_u16(area + 6) & 0x7ff;
-	fpu->fip = is_wide ? load_u64(area + 8) : load_u32(area + 8);
-	fpu->fdp = is_wide ? load_u64(area + 16) : load_u32(area + 16);
-	for (unsigned i = 0; i < 8; i++) {
-		fpu->st[i].mantissa = load_u64(area + 32 + 16 * i);
-		fpu->st[i].sign_exponent = load_u16(area + 40 + 16 * i);
-	}
-	x87_update_summary(fpu);
+	struct fxsave_image image = { .fcw = load_u16(area),
+				      .fsw = load_u16(area + 2),
+				      .ftw = area[4],
+				      .fop = load_u16(area + 6),
+				      .mxcsr = MXCSR_INIT };
+
+	image.fip = is_wide ? load_u64(area + 8) : load_u32(area + 8);
+	image.fdp = is_wide ? load_u64(area + 16) : load_u32(area + 16);
+	memcpy(image.st, area + 32, sizeof(image.st));
+	x87_normalize(&image);
+	x87_from_image(fpu, &image);
 }
 
 static void mxcsr_put(const struct cpu_fpu *fpu, uint8_t *area)
@@ -96,12 +96,13 @@ void exec_fxsave(struct interp *cpu, const struct insn *insn)
 
 	check_x87(cpu);
 	offset = vector_operand_offset(cpu, insn);
+	mem_linear(cpu, insn->seg, offset, LEGACY_SIZE, MMU_WRITE);
 	check_alignment(cpu, insn, offset, 16);
 	x87_put(&cpu->s.fpu, area, insn->w);
 	mxcsr_put(&cpu->s.fpu, area);
 	vectors_put(&cpu->s.fpu, area + XMM_OFFSET, 0, vector_registers(insn));
-	/* Processors look at the last part that they own first. */
-	mem_check_write(cpu, insn->seg, offset + 479, 1);
+	/* Processors look at the end first. */
+	mem_check_write(cpu, insn->seg, offset + LEGACY_SIZE - 1, 1);
 	mem_check_write(cpu, insn->seg, offset, LEGACY_SIZE);
 	mem_write_bytes(cpu, insn->seg, offset, area, size);
 }
@@ -114,7 +115,9 @@ void exec_fxrstor(struct interp *cpu, const struct insn *insn)
 
 	check_x87(cpu);
 	offset = vector_operand_offset(cpu, insn);
+	mem_linear(cpu, insn->seg, offset, LEGACY_SIZE, MMU_READ);
 	check_alignment(cpu, insn, offset, 16);
+	mem_read(cpu, insn->seg, offset + LEGACY_SIZE - 1, 1);
 	mem_read_bytes(cpu, insn->seg, offset, area, sizeof(area));
 	if (load_u32(area + MXCSR_OFFSET) & ~MXCSR_MASK)
 		fault_gp(cpu, 0);
@@ -128,15 +131,21 @@ void exec_fxrstor(struct interp *cpu, const struct insn *insn)
 
 /* Checks of all of them; the requested-feature bitmap. */
 static uint64_t xsave_begin(struct interp *cpu, const struct insn *insn,
-			    uint64_t offset)
+			    uint64_t offset, enum mmu_access access)
 {
 	if (!(cpu->s.cr4 & CR4_OSXSAVE))
 		fault_ud(cpu);
 	if (cpu->s.cr0 & CR0_TS)
 		interp_fault(cpu, VECTOR_NM, 0);
+	mem_linear(cpu, insn->seg, offset, AVX_OFFSET, access);
 	check_alignment(cpu, insn, offset, 64);
 	return (cpu->s.gpr[RDX] << 32 | (uint32_t)cpu->s.gpr[RAX]) &
 	       cpu->s.xcr0;
+}
+
+static unsigned area_size(uint64_t components)
+{
+	return components & XCR0_AVX ? AREA_SIZE : AVX_OFFSET;
 }
 
 struct xsave {
@@ -193,8 +202,11 @@ static void xsave_write(struct interp *cpu, const struct insn *insn,
 		{ AVX_OFFSET, vectors, save->saved & XCR0_AVX },
 	};
 
-	mem_check_write(cpu, insn->seg, save->offset,
-			save->saved & XCR0_AVX ? AREA_SIZE : AVX_OFFSET);
+	for (unsigned i = 0; i < ARRAY_SIZE(pieces); i++)
+		if (pieces[i].is_written)
+			mem_check_write(cpu, insn->seg,
+					save->offset + pieces[i].offset,
+					pieces[i].size);
 	for (unsigned i = 0; i < ARRAY_SIZE(pieces); i++)
 		if (pieces[i].is_written)
 			mem_write_bytes(cpu, insn->seg,
@@ -208,10 +220,12 @@ void exec_xsave(struct interp *cpu, const struct insn *insn)
 	struct xsave save;
 
 	save.offset = vector_operand_offset(cpu, insn);
-	save.requested = xsave_begin(cpu, insn, save.offset);
+	save.requested = xsave_begin(cpu, insn, save.offset, MMU_WRITE);
 	save.is_compact = insn->op == OP_XSAVEC;
 	memset(save.area, 0, sizeof(save.area));
-	mem_check_write(cpu, insn->seg, save.offset + AVX_OFFSET - 1, 1);
+	/* Processors look at the end first. */
+	mem_check_write(cpu, insn->seg,
+			save.offset + area_size(save.requested) - 1, 1);
 	xsave_fill(cpu, insn, &save);
 	xsave_write(cpu, insn, &save);
 }
@@ -262,35 +276,52 @@ static void xrstor_commit(struct interp *cpu, const struct insn *insn,
 	fpu->xstate_bv = fpu_in_use(fpu);
 }
 
-void exec_xrstor(struct interp *cpu, const struct insn *insn)
+/*
+ * Reads the area and checks its header in a processor's order: XCOMP_BV says
+ * which form it is; the standard form's ends are touched before its header is
+ * found illegal, the compacted form's are not.
+ */
+static bool xrstor_read(struct interp *cpu, const struct insn *insn,
+			uint64_t offset, uint64_t requested, uint8_t *area)
 {
-	uint64_t offset = vector_operand_offset(cpu, insn);
-	uint64_t requested = xsave_begin(cpu, insn, offset);
-	uint64_t present, needs_mxcsr;
-	uint8_t area[AREA_SIZE];
-	bool is_compact;
+	bool is_compact =
+		mem_read(cpu, insn->seg, offset + LEGACY_SIZE + 8, 8) &
+		XCOMP_COMPACT;
 
-	/* Processors look at XCOMP_BV first. */
-	mem_read(cpu, insn->seg, offset + LEGACY_SIZE + 8, 8);
+	if (!is_compact && (requested & XCR0_AVX))
+		mem_read(cpu, insn->seg, offset + AREA_SIZE - 1, 1);
+	if (!is_compact && (requested & XCR0_X87))
+		mem_read(cpu, insn->seg, offset, 8);
+	if (!is_compact && (requested & (XCR0_SSE | XCR0_AVX)))
+		mem_read(cpu, insn->seg, offset + MXCSR_OFFSET, 4);
 	mem_read_bytes(cpu, insn->seg, offset + LEGACY_SIZE, area + LEGACY_SIZE,
 		       HEADER_SIZE);
 	if (!header_is_legal(cpu, area + LEGACY_SIZE))
 		fault_gp(cpu, 0);
-	present = load_u64(area + LEGACY_SIZE);
-	is_compact = load_u64(area + LEGACY_SIZE + 8) & XCOMP_COMPACT;
+	mem_read_bytes(cpu, insn->seg, offset, area, LEGACY_SIZE);
+	if (requested & load_u64(area + LEGACY_SIZE) & XCR0_AVX)
+		mem_read_bytes(cpu, insn->seg, offset + AVX_OFFSET,
+			       area + AVX_OFFSET, 16 * vector_registers(insn));
+	return is_compact;
+}
+
+void exec_xrstor(struct interp *cpu, const struct insn *insn)
+{
+	uint64_t offset = vector_operand_offset(cpu, insn);
+	uint64_t requested = xsave_begin(cpu, insn, offset, MMU_READ);
+	uint8_t area[AREA_SIZE];
+	bool is_compact = xrstor_read(cpu, insn, offset, requested, area);
+	uint64_t present = load_u64(area + LEGACY_SIZE);
+	uint32_t mxcsr = load_u32(area + MXCSR_OFFSET);
+	uint64_t needs_mxcsr;
 
 	/* The compacted form has MXCSR in the SSE component. */
 	needs_mxcsr = is_compact ? requested & present & XCR0_SSE :
 				   requested & (XCR0_SSE | XCR0_AVX);
-	mem_read_bytes(cpu, insn->seg, offset, area, LEGACY_SIZE);
-	if (requested & present & XCR0_AVX)
-		mem_read_bytes(cpu, insn->seg, offset + AVX_OFFSET,
-			       area + AVX_OFFSET, 16 * vector_registers(insn));
-	if (needs_mxcsr && (load_u32(area + MXCSR_OFFSET) & ~MXCSR_MASK))
+	if (needs_mxcsr && (mxcsr & ~MXCSR_MASK))
 		fault_gp(cpu, 0);
-
 	if (needs_mxcsr)
-		cpu->s.fpu.mxcsr = load_u32(area + MXCSR_OFFSET);
+		cpu->s.fpu.mxcsr = mxcsr;
 	else if (is_compact && (requested & XCR0_SSE))
 		cpu->s.fpu.mxcsr = MXCSR_INIT;
 	xrstor_commit(cpu, insn, area, requested, present);
