@@ -147,6 +147,29 @@ static int create_rtc(struct pc *pc)
 	return mc146818_init(&pc->rtc, pc->vm, &irq);
 }
 
+static void hpet_legacy(void *argument, bool is_on)
+{
+	struct pc *pc = argument;
+
+	i8254_disconnect(&pc->pit, is_on);
+	mc146818_disconnect(&pc->rtc, is_on);
+}
+
+static int create_hpet(struct pc *pc)
+{
+	struct hpet_config config = {
+		.irq0 = pc_isa_irq(pc, ISA_TIMER),
+		.irq8 = pc_isa_irq(pc, ISA_RTC),
+		.legacy = hpet_legacy,
+		.argument = pc,
+	};
+
+	/* ISA interrupts that no chip of the board has. */
+	config.gsi[10] = pc_gsi(pc, 10);
+	config.gsi[11] = pc_gsi(pc, 11);
+	return hpet_init(&pc->hpet, pc->vm, &config);
+}
+
 static int create_debugport(struct pc *pc)
 {
 	return debugport_init(&pc->debugport, pc->vm, debug_log_byte,
@@ -178,6 +201,7 @@ const struct pc_device pc_devices[] = {
 	{ "host-bridge", create_host_bridge },
 	{ "lpc", create_lpc },
 	{ "mc146818", create_rtc },
+	{ "hpet", create_hpet },
 	{ "com1", create_com1 },
 	{ "debugport", create_debugport },
 	{ "debugexit", create_debugexit },

@@ -5,6 +5,7 @@
 #include "chip/acpi_pm.h"
 #include "chip/debugexit.h"
 #include "chip/debugport.h"
+#include "chip/hpet.h"
 #include "chip/i8042.h"
 #include "chip/i8254.h"
 #include "chip/i8259.h"
@@ -34,6 +35,7 @@ struct pc {
 	struct q35 q35;
 	struct ich9_lpc lpc;
 	struct mc146818 rtc;
+	struct hpet hpet;
 	struct ns16550 com1;
 	struct debugport debugport;
 	struct debugexit debugexit;
