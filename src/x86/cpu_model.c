@@ -316,9 +316,61 @@ static void put_guards(struct build *b)
 }
 
 /*
- * "host": all that the engine offers, but for what is ours to say (topology,
- * hypervisor leaves, frequencies) and what a VM of ours does not have.
+ * Whole leaves that "host" leaves out: what is ours to say (caches, topology,
+ * frequencies, hypervisor) and what a VM of ours does not have.
  */
+static const uint32_t not_of_host[] = {
+	4,	    0xa,	0xb,	    0xf,	0x10,
+	0x12,	    0x14,	0x15,	    0x16,	0x19,
+	0x1b,	    0x1c,	0x1d,	    0x1e,	0x1f,
+	0x80000000, 0x8000000a, 0x8000001b, 0x8000001c, 0x8000001d,
+	0x8000001e, 0x8000001f, 0x80000020, 0x80000022, 0x80000026,
+};
+
+/* And single features: those with MSRs or state of their own. */
+static const struct {
+	uint32_t leaf, subleaf;
+	enum cpuid_register reg;
+	uint32_t mask;
+} not_of_host_bits[] = {
+	/* DTES64, MONITOR, DS-CPL, VMX, SMX, EST, TM2, PDCM, DCA */
+	{ 1, 0, CPUID_ECX, 0x000481fc },
+	/* MCE, MCA, PSN, DS, ACPI, TM, PBE */
+	{ 1, 0, CPUID_EDX, 0xa0644080 },
+	/* all but ARAT */
+	{ 6, 0, CPUID_EAX, ~0x00000004u },
+	{ 6, 0, CPUID_ECX, ~0u },
+	/* SGX, HLE, RTM, PQM, MPX, PQE, PT */
+	{ 7, 0, CPUID_EBX, 0x0200d814 },
+	/* WAITPKG, CET_SS, TME, ENQCMD, SGX_LC, PKS */
+	{ 7, 0, CPUID_ECX, 0xe00020a0 },
+	/* UINTR, SRBDS_CTRL, TSX_FORCE_ABORT, PCONFIG, ARCH_LBR, CET_IBT,
+	 * AMX, CORE_CAPABILITIES */
+	{ 7, 0, CPUID_EDX, 0x435c2220 },
+	/* FRED, HRESET, LAM */
+	{ 7, 1, CPUID_EAX, 0x04420000 },
+	/* XSAVES, XFD and what they save */
+	{ 0xd, 1, CPUID_EAX, ~0x00000007u },
+	{ 0xd, 1, CPUID_ECX, ~0u },
+	{ 0xd, 1, CPUID_EDX, ~0u },
+	/* SVM, IBS, SKINIT, WDT, LWP, NodeId, TOPOEXT, counters, MWAITX */
+	{ 0x80000001, 0, CPUID_ECX, 0x31c8b404 },
+};
+
+static bool is_of_host(const struct cpuid_leaf *entry)
+{
+	if ((entry->leaf & 0xf0000000) == 0x40000000)
+		return false;
+	/* Components of IA32_XSS: bit 0 of ECX (SDM 1, 13.2). */
+	if (entry->leaf == 0xd && entry->subleaf > 1 && (entry->ecx & 1))
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(not_of_host); i++)
+		if (entry->leaf == not_of_host[i])
+			return false;
+	return true;
+}
+
+/* "host": all that the engine offers, but for the above. */
 static void put_host(struct build *b)
 {
 	const struct cpuid_table *offer = b->request->offer;
@@ -326,36 +378,16 @@ static void put_host(struct build *b)
 	for (unsigned i = 0; i < offer->count; i++) {
 		struct cpuid_leaf entry = offer->leaf[i];
 
-		switch (entry.leaf) {
-		case 4: /* caches: how many share one is ours to say */
-		case 0xa: /* performance counters */
-		case 0xb:
-		case 0x12: /* SGX */
-		case 0x14: /* processor trace */
-		case 0x15:
-		case 0x16:
-		case 0x1f:
-		case 0x8000000a: /* SVM */
-		case 0x8000001d:
-		case 0x8000001e:
-		case 0x80000026:
+		/* Room for what is ours. */
+		if (!is_of_host(&entry) ||
+		    b->table->count > CPUID_LEAVES_MAX - 32)
 			continue;
-		case 1:
-			entry.ecx &= ~(BIT(3) | BIT(5)); /* MONITOR, VMX */
-			entry.ebx = 0;
-			break;
-		case 7:
-			if (entry.subleaf == 0) /* SGX, PT, PCONFIG, LBR */
-				entry.ebx &= ~(BIT(2) | BIT(25));
-			break;
-		case 0x80000001:
-			/* SVM, TOPOEXT, core performance counters */
-			entry.ecx &= ~(BIT(2) | BIT(22) | BIT(23) | BIT(24));
-			break;
-		}
-		if ((entry.leaf & 0xf0000000) == 0x40000000 ||
-		    b->table->count > CPUID_LEAVES_MAX - 24)
-			continue;
+		for (size_t j = 0; j < ARRAY_SIZE(not_of_host_bits); j++)
+			if (entry.leaf == not_of_host_bits[j].leaf &&
+			    entry.subleaf == not_of_host_bits[j].subleaf)
+				*leaf_register(&entry,
+					       not_of_host_bits[j].reg) &=
+					~not_of_host_bits[j].mask;
 		b->table->leaf[b->table->count++] = entry;
 	}
 	b->table->arch_capabilities = offer->arch_capabilities;

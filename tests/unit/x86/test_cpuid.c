@@ -326,6 +326,12 @@ static void test_host_model_keeps_what_the_offer_has(void **state)
 	assert_false(cpuid_has_bit(&table, 1, 0, CPUID_ECX, 5));
 	assert_int_equal(cpuid_value(&table, 0xb, 1, CPUID_EBX), 4);
 	assert_int_equal(cpuid_value(&table, 0xd, 0, CPUID_ECX), 2696);
+	/* What would need MSRs that are not carried. */
+	assert_int_equal(cpuid_value(&table, 0xd, 1, CPUID_EAX), 7);
+	assert_int_equal(cpuid_value(&table, 6, 0, CPUID_EAX), 4);
+	assert_false(cpuid_has_bit(&table, 7, 0, CPUID_ECX, 5));
+	assert_false(cpuid_has_bit(&table, 7, 0, CPUID_ECX, 7));
+	assert_false(cpuid_has_bit(&table, 7, 0, CPUID_EDX, 24));
 }
 
 static void test_constant_msrs(void **state)
