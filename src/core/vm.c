@@ -154,6 +154,20 @@ void vm_resume(struct vm *vm)
 	}
 }
 
+static void count_exits(struct vcpu *vcpu, void *argument)
+{
+	vcpu->vm->engine_ops->count_exits(vcpu);
+}
+
+void vm_count_exits(struct vm *vm)
+{
+	if (!vm->engine_ops->count_exits)
+		return;
+	/* One whose thread has ended did so as the last it did. */
+	for (unsigned i = 0; i < vm->vcpu_count; i++)
+		vcpu_run_on(vm->vcpus[i], count_exits, NULL);
+}
+
 void vm_join(struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->vcpu_count; i++) {

@@ -101,6 +101,11 @@ int vm_start(struct vm *vm);
  * thread; nesting is the caller's business. */
 void vm_pause(struct vm *vm);
 void vm_resume(struct vm *vm);
+/*
+ * Has every vCPU book the exits that happened out of our sight, so that the
+ * ledger is up to date. Any thread but a vCPU's, no device lock held.
+ */
+void vm_count_exits(struct vm *vm);
 /* Waits for the vCPU threads to end; vm_stop first, or they never do. */
 void vm_join(struct vm *vm);
 

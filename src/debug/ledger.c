@@ -183,6 +183,7 @@ void ledger_print(FILE *file, struct vm *vm, bool is_json)
 {
 	cleanup_free struct row *rows = NULL;
 
+	vm_count_exits(vm);
 	if (is_json) {
 		print_json(file, vm);
 		return;

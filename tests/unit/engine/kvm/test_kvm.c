@@ -305,6 +305,9 @@ static void test_halted_vcpu_can_be_stopped(void **state)
 	start(&m);
 	sleep_ms(20);
 	assert_int_equal(m.vm.stop_reason, STOP_NONE);
+	/* The kernel's count, while the vCPU is inside KVM_RUN. */
+	vm_count_exits(&m.vm);
+	assert_int_equal(count(&m, EXIT_HLT), 1);
 	vm_stop(&m.vm, STOP_HOST, 0);
 	vm_join(&m.vm);
 	assert_int_equal(count(&m, EXIT_HLT), 1);
