@@ -668,7 +668,13 @@ bool cpu_constant_msr(const struct cpuid_table *table, uint32_t index,
 		*value = table->arch_capabilities;
 		return cpuid_has_bit(table, 7, 0, CPUID_EDX, 29);
 	case 0xc0010010: /* SYSCFG */
+	case 0xc001001f: /* NB_CFG */
 	case 0xc0010055: /* interrupt pending and CMP-halt */
+	case 0xc0010058: /* MMIO_CFG_BASE: none but what PCIEXBAR says */
+	case 0xc0010112: /* TSEG base and mask: no SMM */
+	case 0xc0010113:
+	case 0xc0011022: /* DC_CFG */
+	case 0xc0011023: /* BU_CFG2 */
 		return is_amd;
 	case 0xc0010015: /* HWCR: the TSC counts at P0's frequency */
 		*value = BIT(24);
@@ -688,6 +694,10 @@ bool cpu_constant_msr_write(const struct cpuid_table *table, uint32_t index)
 		return true;
 	case 0xc0010010:
 	case 0xc0010015:
+	case 0xc001001f:
+	case 0xc0010020: /* the microcode loader's */
+	case 0xc0011022:
+	case 0xc0011023:
 	case 0xc0011029:
 		return cpuid_is_amd(table);
 	default:

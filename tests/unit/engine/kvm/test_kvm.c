@@ -68,6 +68,9 @@ GUEST(guest_wait, "mov $0x1b, %ecx; rdmsr; mov $0xfee00000, %ebx;"
 		  "movl $0x1ff, 0xf0(%ebx); movl $0x700, 0x350(%ebx);"
 		  "mov $1, %al; out %al, $0x50; sti; hlt; cli");
 GUEST(guest_dirty, "movl $1, 0x10000; movl $1, 0x15000");
+GUEST(guest_xsetbv, "mov %cr4, %eax; or $0x40000, %eax; mov %eax, %cr4;"
+		    "xor %ecx, %ecx; xor %edx, %edx; mov $7, %eax; xsetbv;"
+		    "mov $0xd, %eax; xor %ecx, %ecx; cpuid; mov %ebx, 0x3000");
 GUEST(guest_step, "nop; mov $0x1234, %ebx; nop; mov $0x5678, %ecx");
 
 struct machine {
@@ -664,6 +667,29 @@ static void test_state_goes_in_and_comes_out(void **state)
 	vm_fini(&m.vm);
 }
 
+static bool is_qemu_tcg(void)
+{
+	uint32_t eax, ebx, ecx, edx;
+
+	__cpuid(0x40000000, eax, ebx, ecx, edx);
+	return ebx == load_u32("TCGT");
+}
+
+static void test_cpuid_follows_xcr0(void **state)
+{
+	struct cpu_state cpu;
+	struct machine m;
+
+	if (is_qemu_tcg())
+		skip(); /* QEMU's SVM does not intercept XSETBV */
+	run_guest(&m, guest_xsetbv);
+	ended_well(&m);
+	assert_int_equal(kvm_engine.get_state(m.vm.vcpus[0], &cpu), 0);
+	assert_int_equal(cpu.xcr0, 7);
+	assert_int_equal(word(&m, 0x3000), 832);
+	vm_fini(&m.vm);
+}
+
 static void test_dirty_log(void **state)
 {
 	struct machine m;
@@ -680,14 +706,6 @@ static void test_dirty_log(void **state)
 	assert_false(m.vm.memory.dirty[0] & BIT(0x11));
 	assert_int_equal(kvm_engine.dirty_log(&m.vm, false), 0);
 	vm_fini(&m.vm);
-}
-
-static bool is_qemu_tcg(void)
-{
-	uint32_t eax, ebx, ecx, edx;
-
-	__cpuid(0x40000000, eax, ebx, ecx, edx);
-	return ebx == load_u32("TCGT");
 }
 
 static void test_steps_and_breakpoints(void **state)
@@ -780,6 +798,7 @@ int main(void)
 		cmocka_unit_test(test_extint_wakes_a_halted_vcpu),
 		cmocka_unit_test(test_extint_from_the_vcpus_own_thread),
 		cmocka_unit_test(test_state_goes_in_and_comes_out),
+		cmocka_unit_test(test_cpuid_follows_xcr0),
 		cmocka_unit_test(test_dirty_log),
 		cmocka_unit_test(test_steps_and_breakpoints),
 		cmocka_unit_test(test_no_half_instruction_is_seen),
