@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Must die: an exception without a table to take it. A triple fault ends the
- * VM with status 1 and a line that says so.
- * expect: status=1 stderr=triple triple-fault=1
+ * VM with status 125 and a line that says so.
+ * expect: status=125 stderr=triple triple-fault=1
  * options: --no-reboot
  */
 #include "start.inc"

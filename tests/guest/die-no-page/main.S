@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Must die: the page directory is all zeroes when paging comes on.
- * expect: status=1 stderr=triple triple-fault=1
+ * expect: status=125 stderr=triple triple-fault=1
  * options: --no-reboot
  */
 #include "start.inc"

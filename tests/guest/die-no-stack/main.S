@@ -3,7 +3,7 @@
  * Must die: a double fault whose frame has nowhere to go, the stack's segment
  * being too small for it. (QEMU, under L1's KVM, checks no limit there.)
  * engines: interp
- * expect: status=1 stderr=triple triple-fault=1
+ * expect: status=125 stderr=triple triple-fault=1
  * options: --no-reboot
  */
 #include "start.inc"
