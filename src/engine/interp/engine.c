@@ -149,13 +149,16 @@ static void interp_probe(struct engine_probe *probe)
 	};
 }
 
+/* There is nothing per VM; that it is not NULL tells core that we are there. */
 static int interp_vm_create(struct vm *vm)
 {
+	vm->engine = vm;
 	return 0;
 }
 
 static void interp_vm_destroy(struct vm *vm)
 {
+	vm->engine = NULL;
 }
 
 static void request_all(struct vm *vm, uint32_t bits)
