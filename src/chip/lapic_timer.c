@@ -169,6 +169,7 @@ void lapic_timer_set_deadline(struct lapic *lapic, uint64_t tsc)
 		lapic_fire(lapic, LAPIC_LVT_TIMER);
 		lapic_update(lapic);
 	} else if ((tsc - now) / (clock->tsc_khz * 1000) < DEADLINE_MAX_S) {
-		timer_set(&lapic->timer, clock_tsc_to_ns(clock, tsc));
+		/* Rounded up: the guest must not find itself too early. */
+		timer_set(&lapic->timer, clock_tsc_to_ns(clock, tsc) + 1);
 	}
 }

@@ -386,7 +386,7 @@ static void timer_deadline(void **state)
 	assert_int_equal(reg_read(0, APIC_TMICT), 0);
 	board_advance(board, 499);
 	assert_int_equal(take(0), -1);
-	board_advance(board, 1);
+	board_advance(board, 2);
 	assert_int_equal(take(0), 0xec);
 	assert_int_equal(msr(0, MSR_TSC_DEADLINE), 0);
 	reg_write(0, APIC_EOI, 0);
