@@ -22,20 +22,32 @@
  */
 #define WINDOW	    40
 
+#define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+/*
+ * What is known so far.  It lives in registers as far as the compiler can
+ * (decode() has everything inlined into it), and goes to struct insn at the
+ * end: writing bit fields one by one costs more than all the rest.
+ */
 struct decoder {
 	struct insn *insn;
 	const uint8_t *bytes;
 	const struct insn_row *row;
 	unsigned int pos;
+	unsigned int mode, encoding, map, opcode, modrm;
+	unsigned int prefixes, rex, seg;
+	unsigned int pp, w, vl;
+	unsigned int opsize, adsize;
+	unsigned int vvvv; /* a register; raw_vvvv: all bits, 0 for unused */
+	unsigned int raw_vvvv;
+	unsigned int rex_r; /* bits 3 and 4 to add to ModRM.reg */
+	unsigned int rex_x; /* bit 3 to add to the index, 4 of an EVEX rm */
+	unsigned int rex_b; /* bit 3 to add to rm, base, opcode register */
+	unsigned int vsib_v; /* EVEX.V': bit 4 of a vector index */
 	bool is_64;
-	uint8_t rex_r; /* bits 3 and 4 to add to ModRM.reg */
-	uint8_t rex_x; /* bit 3 to add to the index, and 4 of an EVEX rm */
-	uint8_t rex_b; /* bit 3 to add to rm, base and opcode register */
-	uint8_t vsib_v; /* EVEX.V': bit 4 of a vector index */
-	uint8_t vvvv; /* all bits of it: must be 0 where it names nothing */
-	uint8_t size_index; /* operand size for insn_operand_sizes */
+	bool has_modrm;
+	bool is_mem; /* ModRM addresses memory */
 };
 
 /* --- prefixes ------------------------------------------------------------- */
@@ -51,24 +63,50 @@ enum prefix_class {
 	IS_REP,
 };
 
-static const uint8_t prefix_classes[256] = {
-	[0x26] = IS_SEG + SEG_ES, [0x2e] = IS_SEG + SEG_CS,
-	[0x36] = IS_SEG + SEG_SS, [0x3e] = IS_SEG + SEG_DS,
-	[0x64] = IS_SEG + SEG_FS, [0x65] = IS_SEG + SEG_GS,
-	[0x66] = IS_OPSIZE,	  [0x67] = IS_ADSIZE,
-	[0xf0] = IS_LOCK,	  [0xf2] = IS_REPNE,
-	[0xf3] = IS_REP,	  [0x40 ... 0x4f] = IS_REX,
-};
+#define LEGACY_PREFIXES                                                         \
+	[0x26] = IS_SEG + SEG_ES, [0x2e] = IS_SEG + SEG_CS,                     \
+	[0x36] = IS_SEG + SEG_SS, [0x3e] = IS_SEG + SEG_DS,                     \
+	[0x64] = IS_SEG + SEG_FS, [0x65] = IS_SEG + SEG_GS, [0x66] = IS_OPSIZE, \
+	[0x67] = IS_ADSIZE, [0xf0] = IS_LOCK, [0xf2] = IS_REPNE, [0xf3] = IS_REP
 
-#define NO_SEG 0xff
+/* Outside of 64-bit mode and in it. */
+static const uint8_t prefix_classes[2][256] = {
+	{ LEGACY_PREFIXES },
+	{ LEGACY_PREFIXES, [0x40 ... 0x4f] = IS_REX },
+};
 
 static void set_segment(struct decoder *d, unsigned int seg)
 {
 	/* ES, CS, SS and DS mean nothing in 64-bit mode (SDM 2, 2.1.1) */
 	if (d->is_64 && seg < SEG_FS)
 		return;
-	d->insn->prefixes |= PREFIX_SEG;
-	d->insn->seg = seg;
+	d->prefixes |= PREFIX_SEG;
+	d->seg = seg;
+}
+
+static void read_legacy_prefix(struct decoder *d, unsigned int class)
+{
+	switch (class) {
+	case IS_OPSIZE:
+		d->prefixes |= PREFIX_OPSIZE;
+		break;
+	case IS_ADSIZE:
+		d->prefixes |= PREFIX_ADSIZE;
+		break;
+	case IS_LOCK:
+		d->prefixes |= PREFIX_LOCK;
+		break;
+	case IS_REPNE:
+		d->prefixes |= PREFIX_REPNE;
+		d->prefixes &= ~PREFIX_REP;
+		break;
+	case IS_REP:
+		d->prefixes |= PREFIX_REP;
+		d->prefixes &= ~PREFIX_REPNE;
+		break;
+	default:
+		set_segment(d, class - IS_SEG);
+	}
 }
 
 /*
@@ -77,57 +115,36 @@ static void set_segment(struct decoder *d, unsigned int seg)
  */
 static int read_prefixes(struct decoder *d)
 {
-	struct insn *insn = d->insn;
-	unsigned int rex = 0;
+	const uint8_t *classes = prefix_classes[d->is_64];
+	unsigned int rex;
 
 	for (;;) {
-		uint8_t byte = d->bytes[d->pos];
-		unsigned int class = prefix_classes[byte];
+		unsigned int byte = d->bytes[d->pos], class;
 
-		if (class == IS_OPCODE || (class == IS_REX && !d->is_64)) {
-			insn->rex = rex;
-			return byte;
+		rex = classes[byte] == IS_REX ? byte : 0;
+		d->pos += rex != 0;
+		byte = d->bytes[d->pos];
+		class = classes[byte];
+		if (class == IS_OPCODE) {
+			d->rex = rex;
+			return d->pos < INSN_MAX_LEN ? (int)byte : -1;
 		}
-		if (unlikely(++d->pos >= INSN_MAX_LEN))
+		/* of several REX the last one counts: it is read again */
+		if (class != IS_REX) {
+			d->pos++;
+			read_legacy_prefix(d, class);
+		}
+		if (unlikely(d->pos >= INSN_MAX_LEN))
 			return -1;
-		if (class == IS_REX) {
-			rex = byte;
-			continue;
-		}
-		rex = 0;
-		switch (class) {
-		case IS_OPSIZE:
-			insn->prefixes |= PREFIX_OPSIZE;
-			break;
-		case IS_ADSIZE:
-			insn->prefixes |= PREFIX_ADSIZE;
-			break;
-		case IS_LOCK:
-			insn->prefixes |= PREFIX_LOCK;
-			break;
-		case IS_REPNE:
-			insn->prefixes |= PREFIX_REPNE;
-			insn->prefixes &= ~PREFIX_REP;
-			break;
-		case IS_REP:
-			insn->prefixes |= PREFIX_REP;
-			insn->prefixes &= ~PREFIX_REPNE;
-			break;
-		default:
-			set_segment(d, class - IS_SEG);
-		}
 	}
 }
 
 static void apply_rex(struct decoder *d)
 {
-	struct insn *insn = d->insn;
-	unsigned int rex = insn->rex;
+	unsigned int rex = d->rex;
 
-	if (!rex)
-		return;
-	insn->prefixes |= PREFIX_REX;
-	insn->w = rex >> 3 & 1;
+	d->prefixes |= rex ? PREFIX_REX : 0;
+	d->w = rex >> 3 & 1;
 	d->rex_r = (rex & 4) << 1;
 	d->rex_x = (rex & 2) << 2;
 	d->rex_b = (rex & 1) << 3;
@@ -153,36 +170,34 @@ static bool is_vex(const struct decoder *d)
 {
 	if (d->is_64)
 		return true;
-	return d->insn->mode != X86_MODE_REAL && d->bytes[d->pos + 1] >= 0xc0;
+	return d->mode != X86_MODE_REAL && d->bytes[d->pos + 1] >= 0xc0;
 }
 
 static bool read_vex2(struct decoder *d)
 {
 	unsigned int b = d->bytes[d->pos + 1];
-	struct insn *insn = d->insn;
 
 	d->pos += 2;
-	insn->encoding = ENC_VEX;
-	insn->map = MAP_0F;
+	d->encoding = ENC_VEX;
+	d->map = MAP_0F;
 	d->rex_r = d->is_64 && !(b & 0x80) ? 8 : 0;
-	d->vvvv = ~b >> 3 & 15;
-	insn->vl = b >> 2 & 1;
-	insn->pp = b & 3;
+	d->raw_vvvv = ~b >> 3 & 15;
+	d->vl = b >> 2 & 1;
+	d->pp = b & 3;
 	return true;
 }
 
 static bool read_vex3(struct decoder *d)
 {
 	unsigned int b1 = d->bytes[d->pos + 1], b2 = d->bytes[d->pos + 2];
-	struct insn *insn = d->insn;
 
 	d->pos += 3;
-	insn->encoding = ENC_VEX;
-	insn->map = b1 & 7;
-	insn->w = b2 >> 7;
-	insn->vl = b2 >> 2 & 1;
-	insn->pp = b2 & 3;
-	d->vvvv = ~b2 >> 3 & 15;
+	d->encoding = ENC_VEX;
+	d->map = b1 & 7;
+	d->w = b2 >> 7;
+	d->vl = b2 >> 2 & 1;
+	d->pp = b2 & 3;
+	d->raw_vvvv = ~b2 >> 3 & 15;
 	if (d->is_64) {
 		d->rex_r = ~b1 >> 4 & 8;
 		d->rex_x = ~b1 >> 3 & 8;
@@ -198,16 +213,16 @@ static bool read_evex(struct decoder *d)
 	struct insn *insn = d->insn;
 
 	d->pos += 4;
-	insn->encoding = ENC_EVEX;
-	insn->map = p0 & 7;
-	insn->w = p1 >> 7;
-	insn->pp = p1 & 3;
-	insn->vl = p2 >> 5 & 3;
-	insn->evex_rc = insn->vl;
+	d->encoding = ENC_EVEX;
+	d->map = p0 & 7;
+	d->w = p1 >> 7;
+	d->pp = p1 & 3;
+	d->vl = p2 >> 5 & 3;
+	insn->evex_rc = d->vl;
 	insn->evex_k = p2 & 7;
 	insn->evex_z = p2 >> 7;
 	insn->evex_b = p2 >> 4 & 1;
-	d->vvvv = ~p1 >> 3 & 15;
+	d->raw_vvvv = ~p1 >> 3 & 15;
 	if (d->is_64) {
 		d->rex_r = (~p0 >> 4 & 8) | (~p0 & 0x10);
 		d->rex_x = ~p0 >> 3 & 8;
@@ -221,25 +236,31 @@ static bool read_evex(struct decoder *d)
 
 /* --- ModRM ---------------------------------------------------------------- */
 
-static int32_t read_disp(struct decoder *d, unsigned int length)
+/* The low LENGTH bytes of VALUE, sign-extended; 0 for none. */
+static int64_t sign_extend(uint64_t value, unsigned int length)
 {
-	const uint8_t *at = d->bytes + d->pos;
-	int32_t disp32;
-	int16_t disp16;
+	unsigned int unused = 64 - 8 * length;
 
-	if (!length)
-		return 0;
-	d->insn->off_disp = d->pos;
-	d->insn->disp_len = length;
+	return length ? (int64_t)(value << unused) >> unused : 0;
+}
+
+/* The caller picks the low bytes that it wants. */
+static uint64_t peek_bytes(const struct decoder *d)
+{
+	uint64_t value;
+
+	memcpy(&value, d->bytes + d->pos, sizeof(value));
+	return value;
+}
+
+static void read_disp(struct decoder *d, unsigned int length)
+{
+	struct insn *insn = d->insn;
+
+	insn->disp = sign_extend(peek_bytes(d), length);
+	insn->off_disp = length ? d->pos : 0;
+	insn->disp_len = length;
 	d->pos += length;
-	if (length == 1)
-		return (int8_t)*at;
-	if (length == 2) {
-		memcpy(&disp16, at, sizeof(disp16));
-		return disp16;
-	}
-	memcpy(&disp32, at, sizeof(disp32));
-	return disp32;
 }
 
 static void read_memory16(struct decoder *d)
@@ -252,582 +273,266 @@ static void read_memory16(struct decoder *d)
 					    INSN_REG_NONE, INSN_REG_NONE,
 					    INSN_REG_NONE, INSN_REG_NONE };
 	struct insn *insn = d->insn;
-	unsigned int mod = insn->modrm >> 6, rm = insn->modrm & 7;
+	unsigned int mod = d->modrm >> 6, rm = d->modrm & 7;
+	bool has_base = mod != 0 || rm != 6;
 
-	insn->base = bases[rm];
+	insn->base = has_base ? bases[rm] : INSN_REG_NONE;
 	insn->index = indices[rm];
-	if (mod == 0 && rm == 6) {
-		insn->base = INSN_REG_NONE;
-		insn->disp = read_disp(d, 2);
-	} else {
-		insn->disp = read_disp(d, mod);
-	}
+	read_disp(d, has_base ? mod : 2);
 }
 
-static void read_sib(struct decoder *d, unsigned int mod)
+/* SDM 2, tables 2-2 and 2-3; written without branches. */
+static void read_memory32(struct decoder *d)
 {
+	static const uint8_t lengths[4] = { 0, 1, 4, 0 };
 	struct insn *insn = d->insn;
-	unsigned int sib = d->bytes[d->pos++];
-	unsigned int index = (sib >> 3 & 7) | d->rex_x;
+	unsigned int mod = d->modrm >> 6, rm = d->modrm & 7;
+	unsigned int has_sib = rm == RSP;
+	unsigned int sib = has_sib ? d->bytes[d->pos] : 4 << 3;
+	unsigned int base = has_sib ? sib & 7 : rm;
+	unsigned int index = (sib >> 3 & 7) | (has_sib ? d->rex_x : 0);
+	bool has_base = mod != 0 || base != RBP;
+	unsigned int other = has_sib || !d->is_64 ? INSN_REG_NONE :
+						    INSN_REG_RIP;
 
-	insn->has_sib = 1;
+	d->pos += has_sib;
+	insn->has_sib = has_sib;
 	insn->scale = 1 << (sib >> 6);
 	insn->index = index == RSP ? INSN_REG_NONE : index;
-	if (mod == 0 && (sib & 7) == RBP) {
-		insn->base = INSN_REG_NONE;
-		insn->disp = read_disp(d, 4);
-		return;
-	}
-	insn->base = (sib & 7) | d->rex_b;
-	insn->disp = read_disp(d, mod == 1 ? 1 : mod == 2 ? 4 : 0);
+	insn->base = has_base ? base | d->rex_b : other;
+	read_disp(d, has_base ? lengths[mod] : 4);
 }
 
 static void read_memory(struct decoder *d)
 {
 	struct insn *insn = d->insn;
-	unsigned int mod = insn->modrm >> 6, rm = insn->modrm & 7;
+	unsigned int seg;
 
-	if (insn->adsize == 2) {
+	if (d->adsize == 2)
 		read_memory16(d);
-	} else if (rm == RSP) {
-		read_sib(d, mod);
-	} else if (mod == 0 && rm == RBP) {
-		insn->base = d->is_64 ? INSN_REG_RIP : INSN_REG_NONE;
-		insn->disp = read_disp(d, 4);
-	} else {
-		insn->base = rm | d->rex_b;
-		insn->disp = read_disp(d, mod == 1 ? 1 : mod == 2 ? 4 : 0);
-	}
-	if (!(insn->prefixes & PREFIX_SEG))
-		insn->seg = insn->base == RSP || insn->base == RBP ? SEG_SS :
-								     SEG_DS;
+	else
+		read_memory32(d);
+	seg = insn->base == RSP || insn->base == RBP ? SEG_SS : SEG_DS;
+	d->seg = d->prefixes & PREFIX_SEG ? d->seg : seg;
 }
 
 /* --- the row -------------------------------------------------------------- */
 
 static uint32_t match_key(const struct decoder *d)
 {
-	const struct insn *insn = d->insn;
-	uint32_t key = 0;
-
-	key |= (insn->modrm >> 3 & 7) << KEY_REG_SHIFT;
-	key |= (insn->modrm & 7) << KEY_RM_SHIFT;
-	key |= insn->modrm >= 0xc0 ? KEY_MOD3 : 0;
-	key |= insn->pp << KEY_PP_SHIFT;
-	key |= insn->w ? KEY_W : 0;
-	key |= d->is_64 ? KEY_64 : 0;
-	key |= insn->mode == X86_MODE_REAL ? KEY_REAL : 0;
-	key |= d->rex_b ? KEY_REXB : 0;
-	key |= insn->vl << KEY_L_SHIFT;
-	return key;
+	return d->modrm | (d->modrm >= 0xc0) * KEY_MOD3 |
+	       d->pp << KEY_PP_SHIFT | d->vl << KEY_L_SHIFT | d->w * KEY_W |
+	       d->is_64 * KEY_64 | (d->mode == X86_MODE_REAL) * KEY_REAL |
+	       (d->rex_b != 0) * KEY_REXB;
 }
 
 /* The rows of an opcode stand together; the last one that matches counts. */
 static bool find_row(struct decoder *d, unsigned int last)
 {
 	const struct insn_match *match = &insn_matches[last];
-	uint8_t opcode = d->insn->opcode;
-	uint32_t key = match_key(d);
 
-	for (; (uint8_t)(opcode - match->opcode) < match->span; match--) {
-		if ((key & match->mask) != match->value)
-			continue;
-		d->insn->row = match - insn_matches;
-		d->row = &insn_rows[d->insn->row];
-		d->insn->op = d->row->op;
-		return d->insn->op != OP_INVALID;
+	if (match->mask) {
+		uint32_t key = match_key(d);
+
+		while ((key & match->mask) != match->value) {
+			match = &insn_matches[--last];
+			if ((uint8_t)(d->opcode - match->opcode) >= match->span)
+				return false;
+		}
 	}
-	return false;
+	d->row = &insn_rows[last];
+	return d->row->op != OP_INVALID;
 }
 
-static void set_sizes(struct decoder *d)
+static unsigned int operand_size(const struct decoder *d)
 {
-	struct insn *insn = d->insn;
 	uint32_t attrs = d->row->attrs;
-	bool is_66 = insn->prefixes & PREFIX_OPSIZE;
+	bool is_66 = d->prefixes & PREFIX_OPSIZE;
 
 	if (d->is_64) {
-		if (insn->w || (attrs & ROW_F64))
-			insn->opsize = 8;
-		else if (attrs & ROW_D64)
-			insn->opsize = is_66 ? 2 : 8;
-		else
-			insn->opsize = is_66 ? 2 : 4;
-	} else if (insn->encoding != ENC_LEGACY) {
-		insn->opsize = 4;
-	} else {
-		insn->opsize = (insn->mode == X86_MODE_32) != is_66 ? 4 : 2;
+		if (d->w || (attrs & ROW_F64))
+			return 8;
+		return is_66 ? 2 : attrs & ROW_D64 ? 8 : 4;
 	}
-	d->size_index = insn->opsize == 8 ? 3 : insn->opsize >> 1;
+	if (d->encoding != ENC_LEGACY)
+		return 4;
+	return (d->mode == X86_MODE_32) != is_66 ? 4 : 2;
 }
 
 static unsigned int address_size(const struct decoder *d)
 {
-	bool is_67 = d->insn->prefixes & PREFIX_ADSIZE;
+	bool is_67 = d->prefixes & PREFIX_ADSIZE;
 
 	if (d->is_64)
 		return is_67 ? 4 : 8;
-	return (d->insn->mode == X86_MODE_32) != is_67 ? 4 : 2;
+	return (d->mode == X86_MODE_32) != is_67 ? 4 : 2;
 }
 
 /* --- immediates ----------------------------------------------------------- */
 
-static uint64_t read_bytes(struct decoder *d, unsigned int length)
-{
-	const uint8_t *at = d->bytes + d->pos;
-	uint64_t value;
-	uint32_t value32;
-	uint16_t value16;
+/* By enum operand_imm and operand size: bytes. */
+static const uint8_t imm_lengths[IMM_COUNT][3] = {
+	[IMM_NONE] = { 0, 0, 0 }, [IMM_8] = { 1, 1, 1 },
+	[IMM_8S] = { 1, 1, 1 },	  [IMM_16] = { 2, 2, 2 },
+	[IMM_ZS] = { 2, 4, 4 },	  [IMM_VS] = { 2, 4, 8 },
+};
 
+static void read_imm(struct decoder *d, unsigned int type)
+{
+	struct insn *insn = d->insn;
+	unsigned int length = imm_lengths[type][d->opsize >> 2];
+	int64_t value = sign_extend(peek_bytes(d), length);
+
+	if (type == IMM_8 || type == IMM_16)
+		value &= 0xffff >> (16 - 8 * length);
+	insn->imm = value;
+	insn->off_imm = length ? d->pos : 0;
+	insn->imm_len = length;
 	d->pos += length;
-	if (length == 1)
-		return *at;
-	if (length == 2) {
-		memcpy(&value16, at, sizeof(value16));
-		return value16;
-	}
-	if (length == 4) {
-		memcpy(&value32, at, sizeof(value32));
-		return value32;
-	}
-	memcpy(&value, at, sizeof(value));
-	return value;
-}
-
-static uint64_t read_imm(struct decoder *d, unsigned int length)
-{
-	if (!d->insn->off_imm)
-		d->insn->off_imm = d->pos;
-	d->insn->imm_len += length;
-	return read_bytes(d, length);
-}
-
-static int64_t sign_extend(uint64_t value, unsigned int bytes)
-{
-	unsigned int shift = 64 - 8 * bytes;
-
-	return (int64_t)(value << shift) >> shift;
-}
-
-static int64_t read_simm(struct decoder *d, unsigned int length)
-{
-	return sign_extend(read_imm(d, length), length);
 }
 
 /* --- operands ------------------------------------------------------------- */
 
-static unsigned int operand_bytes(const struct decoder *d, unsigned int size)
-{
-	return insn_operand_sizes[size]
-				 [size >= SIZE_x ? d->insn->vl : d->size_index];
-}
-
-static unsigned int z_bytes(const struct decoder *d)
-{
-	return d->insn->opsize == 2 ? 2 : 4;
-}
-
-/* Without a REX byte, 4 to 7 are AH CH DH BH. */
-static unsigned int byte_reg(const struct decoder *d, unsigned int reg)
-{
-	if (reg >= 4 && reg < 8 && !d->insn->rex &&
-	    d->insn->encoding == ENC_LEGACY)
-		return reg - 4 + INSN_REG_AH;
-	return reg;
-}
-
-static bool is_register_form(const struct decoder *d)
-{
-	return d->insn->modrm >= 0xc0;
-}
-
-static unsigned int modrm_reg(const struct decoder *d)
-{
-	return (d->insn->modrm >> 3 & 7) | d->rex_r;
-}
-
-static unsigned int modrm_rm(const struct decoder *d)
-{
-	return (d->insn->modrm & 7) | d->rex_b;
-}
-
-/* rm as a vector: EVEX.X is its fifth bit (SDM 2, table 2-31). */
-static unsigned int vector_rm(const struct decoder *d)
-{
-	unsigned int rm = modrm_rm(d);
-
-	if (d->insn->encoding == ENC_EVEX)
-		rm |= d->rex_x << 1;
-	return rm;
-}
-
-static void set_register(struct operand *operand, unsigned int kind,
-			 unsigned int reg)
-{
-	operand->kind = kind;
-	operand->reg = reg;
-}
-
-static void set_memory(struct decoder *d, struct operand *operand,
-		       const struct operand_letters *letters)
-{
-	operand->kind = OPND_MEM;
-	operand->size = operand_bytes(d, letters->size_mem);
-	if (d->insn->evex_b && (d->row->attrs & ROW_BCST))
-		operand->size = d->row->attrs & ROW_BCST16 ? 2 :
-				d->insn->w		   ? 8 :
-							     4;
-}
-
-/* A register or, by ModRM.mod, memory. */
-static void set_rm(struct decoder *d, struct operand *operand,
-		   const struct operand_letters *letters, unsigned int kind,
-		   unsigned int reg)
-{
-	if (is_register_form(d))
-		set_register(operand, kind, reg);
-	else
-		set_memory(d, operand, letters);
-}
-
-/* A vector index: SIB is required, all its numbers are registers. */
-static bool set_vsib(struct decoder *d, struct operand *operand,
-		     const struct operand_letters *letters)
+static bool set_vsib(struct decoder *d)
 {
 	struct insn *insn = d->insn;
 	unsigned int sib = d->bytes[insn->off_modrm + 1];
 
-	if (!insn->has_sib || is_register_form(d))
-		return false;
 	insn->index = (sib >> 3 & 7) | d->rex_x | d->vsib_v;
-	set_memory(d, operand, letters);
+	return insn->has_sib;
+}
+
+static bool set_moffs(struct decoder *d)
+{
+	struct insn *insn = d->insn;
+	unsigned int length = d->adsize;
+
+	read_disp(d, length);
+	if (length < 8)
+		insn->disp &= (1ull << 8 * length) - 1;
 	return true;
 }
 
-static bool set_control_register(struct decoder *d, struct operand *operand)
+/* What follows the first immediate: ENTER's level, a far selector. */
+static bool read_imm2(struct decoder *d, unsigned int length)
 {
-	unsigned int reg = modrm_reg(d);
-
-	set_register(operand, OPND_CR, reg);
-	return reg == 0 || (reg >= 2 && reg <= 4) || reg == 8;
+	d->insn->imm2 = peek_bytes(d) & 0xffff >> (16 - 8 * length);
+	d->insn->imm_len += length;
+	d->pos += length;
+	return true;
 }
 
-static bool set_immediate(struct decoder *d, struct operand *operand,
-			  unsigned int method)
+static bool set_far_pointer(struct decoder *d)
+{
+	unsigned int length = d->opsize == 2 ? 2 : 4;
+
+	read_imm(d, IMM_ZS);
+	d->insn->imm &= (1ull << 8 * length) - 1;
+	return read_imm2(d, 2);
+}
+
+/* Operands that are more than a register or an immediate; false for #UD. */
+static bool set_special(struct decoder *d, struct operand *operand,
+			unsigned int special)
 {
 	struct insn *insn = d->insn;
 
-	operand->kind = OPND_IMM;
-	switch (method) {
-	case METHOD_IMM8:
-		insn->imm = read_imm(d, 1);
-		break;
-	case METHOD_IMM8S:
-		insn->imm = read_simm(d, 1);
-		break;
-	case METHOD_IMM8_2:
-		operand->kind = OPND_IMM2;
-		insn->imm2 = read_imm(d, 1);
-		break;
-	case METHOD_IMM16:
-		insn->imm = read_imm(d, 2);
-		break;
-	case METHOD_IMMZ:
-		insn->imm = read_simm(d, z_bytes(d));
-		operand->size = operand_bytes(d, SIZE_v);
-		break;
-	case METHOD_IMMV:
-		insn->imm = read_simm(d, insn->opsize);
-		break;
-	case METHOD_ONE:
-		operand->kind = OPND_ONE;
+	switch (special) {
+	case SPECIAL_ENTER:
+		read_imm(d, IMM_16);
+		return true;
+	case SPECIAL_IMM8_2:
+		return read_imm2(d, 1);
+	case SPECIAL_ONE:
 		insn->imm = 1;
-		break;
-	case METHOD_REL8:
-		operand->kind = OPND_REL;
-		insn->imm = read_simm(d, 1);
-		break;
-	case METHOD_RELZ:
-		operand->kind = OPND_REL;
-		insn->imm = read_simm(d, z_bytes(d));
-		break;
-	case METHOD_FARPTR:
-		operand->kind = OPND_FARPTR;
-		insn->imm = read_imm(d, z_bytes(d));
-		insn->imm2 = read_imm(d, 2);
-		break;
-	}
-	return true;
-}
-
-static bool set_moffs(struct decoder *d, struct operand *operand)
-{
-	struct insn *insn = d->insn;
-
-	operand->kind = OPND_MOFFS;
-	insn->off_disp = d->pos;
-	insn->disp_len = insn->adsize;
-	insn->disp = read_bytes(d, insn->adsize);
-	if (!(insn->prefixes & PREFIX_SEG))
-		insn->seg = SEG_DS;
-	return true;
-}
-
-static bool set_string(struct decoder *d, struct operand *operand,
-		       unsigned int method)
-{
-	struct insn *insn = d->insn;
-
-	operand->kind = method == METHOD_SRC ? OPND_STR_SRC : OPND_STR_DST;
-	if (!(insn->prefixes & PREFIX_SEG))
-		insn->seg = SEG_DS;
-	return true;
-}
-
-static bool set_opmask(struct decoder *d, struct operand *operand,
-		       const struct operand_letters *letters)
-{
-	struct insn *insn = d->insn;
-
-	switch (letters->method) {
-	case METHOD_KREG:
-		set_register(operand, OPND_KREG, modrm_reg(d));
-		break;
-	case METHOD_KVVVV:
-		set_register(operand, OPND_KREG, insn->vvvv);
-		break;
-	case METHOD_KRMREG:
-		set_register(operand, OPND_KREG, insn->modrm & 7);
-		return is_register_form(d);
-	default:
-		set_rm(d, operand, letters, OPND_KREG, insn->modrm & 7);
-	}
-	return operand->reg < 8;
-}
-
-static bool set_tile(struct decoder *d, struct operand *operand,
-		     const struct operand_letters *letters)
-{
-	switch (letters->method) {
-	case METHOD_TREG:
-		set_register(operand, OPND_TILE, modrm_reg(d));
-		break;
-	case METHOD_TRMREG:
-		set_register(operand, OPND_TILE, modrm_rm(d));
-		break;
-	case METHOD_TVVVV:
-		set_register(operand, OPND_TILE, d->insn->vvvv);
-		break;
-	default:
-		operand->kind = OPND_MEM;
-		return d->insn->has_sib && !is_register_form(d);
-	}
-	return operand->reg < 8;
-}
-
-static bool set_vector(struct decoder *d, struct operand *operand,
-		       const struct operand_letters *letters)
-{
-	struct insn *insn = d->insn;
-
-	switch (letters->method) {
-	case METHOD_VREG:
-		set_register(operand, OPND_VREG, modrm_reg(d));
 		return true;
-	case METHOD_VRM:
-		set_rm(d, operand, letters, OPND_VREG, vector_rm(d));
+	case SPECIAL_FARPTR:
+		return set_far_pointer(d);
+	case SPECIAL_MOFFS:
+		return set_moffs(d);
+	case SPECIAL_ADDRESS:
+		operand->size = d->adsize;
 		return true;
-	case METHOD_VRMREG:
-		set_register(operand, OPND_VREG, vector_rm(d));
-		return is_register_form(d);
-	case METHOD_VVVV:
-		set_register(operand, OPND_VREG, insn->vvvv);
-		return true;
-	case METHOD_IMM_REG:
-		insn->imm = read_imm(d, 1);
-		set_register(operand, OPND_VREG,
-			     insn->imm >> 4 & (d->is_64 ? 15 : 7));
-		return true;
-	case METHOD_MMREG:
-		set_register(operand, OPND_MM, insn->modrm >> 3 & 7);
-		return true;
-	case METHOD_MMRM:
-		set_rm(d, operand, letters, OPND_MM, insn->modrm & 7);
-		return true;
-	case METHOD_MMRMREG:
-		set_register(operand, OPND_MM, insn->modrm & 7);
-		return is_register_form(d);
-	case METHOD_STI:
-		set_register(operand, OPND_ST, insn->modrm & 7);
-		return true;
-	default:
-		return set_vsib(d, operand, letters);
-	}
-}
-
-static bool set_general(struct decoder *d, struct operand *operand,
-			const struct operand_letters *letters)
-{
-	struct insn *insn = d->insn;
-
-	switch (letters->method) {
-	case METHOD_RM:
-		set_rm(d, operand, letters, OPND_REG, modrm_rm(d));
-		return true;
-	case METHOD_REG:
-		set_register(operand, OPND_REG, modrm_reg(d));
-		return operand->reg < 16;
-	case METHOD_RM_BYTE:
-		set_rm(d, operand, letters, OPND_REG, byte_reg(d, modrm_rm(d)));
-		return true;
-	case METHOD_REG_BYTE:
-		set_register(operand, OPND_REG, byte_reg(d, modrm_reg(d)));
-		return true;
-	case METHOD_OPCODE_BYTE:
-		set_register(operand, OPND_REG,
-			     byte_reg(d, (insn->opcode & 7) | d->rex_b));
-		return true;
-	case METHOD_OPCODE_REG:
-		set_register(operand, OPND_REG, (insn->opcode & 7) | d->rex_b);
-		return true;
-	case METHOD_FIXED_AX:
-		set_register(operand, OPND_REG, RAX);
-		return true;
-	case METHOD_FIXED_CX:
-		set_register(operand, OPND_REG, RCX);
-		return true;
-	case METHOD_FIXED_DX:
-		set_register(operand, OPND_REG, RDX);
-		return true;
-	case METHOD_MEM:
-		set_memory(d, operand, letters);
-		return !is_register_form(d);
-	case METHOD_REG_ADDR:
-		set_register(operand, OPND_REG, modrm_reg(d));
-		operand->size = insn->adsize;
-		return true;
-	case METHOD_RMREG_ADDR:
-		set_register(operand, OPND_REG, modrm_rm(d));
-		operand->size = insn->adsize;
-		return is_register_form(d);
-	case METHOD_GPR_VVVV:
-		set_register(operand, OPND_REG, insn->vvvv);
-		return operand->reg < 16;
-	default: /* METHOD_RMREG */
-		set_register(operand, OPND_REG, modrm_rm(d));
-		return is_register_form(d) || (d->row->attrs & ROW_REGONLY);
-	}
-}
-
-static bool set_system(struct decoder *d, struct operand *operand,
-		       unsigned int method)
-{
-	switch (method) {
-	case METHOD_CR:
-		return set_control_register(d, operand);
-	case METHOD_DR:
-		set_register(operand, OPND_DR, modrm_reg(d));
-		return operand->reg < 8;
-	case METHOD_SREG:
-		set_register(operand, OPND_SREG, d->insn->modrm >> 3 & 7);
+	case SPECIAL_CR:
+		return operand->reg == 0 || operand->reg == 8 ||
+		       (operand->reg >= 2 && operand->reg <= 4);
+	case SPECIAL_SREG:
 		return operand->reg < SEG_COUNT;
-	case METHOD_ST0:
-		set_register(operand, OPND_ST, 0);
-		return true;
-	case METHOD_XMM0:
-		set_register(operand, OPND_VREG, 0);
-		return true;
-	default:
-		set_register(operand, OPND_SREG, method - METHOD_SEG_ES);
+	case SPECIAL_SIB:
+		return insn->has_sib;
+	case SPECIAL_VSIB:
+		return set_vsib(d);
+	default: /* SPECIAL_IMM_REG */
+		read_imm(d, IMM_8);
+		operand->reg = insn->imm >> 4 & (d->is_64 ? 15 : 7);
 		return true;
 	}
 }
 
-static bool set_operand(struct decoder *d, struct operand *operand,
-			const struct operand_letters *letters)
+/* Every register number that an operand may have, by enum operand_number. */
+static uint64_t collect_numbers(const struct decoder *d)
 {
-	unsigned int method = letters->method;
+	uint64_t reg = d->modrm >> 3 & 7, rm = d->modrm & 7;
+	uint64_t full_rm = rm | d->rex_b;
+	/* EVEX.X is the fifth bit of rm as a vector (SDM 2, table 2-31) */
+	uint64_t vector = d->encoding == ENC_EVEX ? d->rex_x << 1 : 0;
 
-	operand->size = operand_bytes(d, letters->size_reg);
-	switch (method) {
-	case METHOD_RM_BYTE:
-	case METHOD_RM:
-	case METHOD_REG_BYTE:
-	case METHOD_REG:
-	case METHOD_REG_ADDR:
-	case METHOD_RMREG:
-	case METHOD_RMREG_ADDR:
-	case METHOD_MEM:
-	case METHOD_OPCODE_BYTE:
-	case METHOD_OPCODE_REG:
-	case METHOD_FIXED_AX:
-	case METHOD_FIXED_CX:
-	case METHOD_FIXED_DX:
-	case METHOD_GPR_VVVV:
-		return set_general(d, operand, letters);
-	case METHOD_IMM8:
-	case METHOD_IMM8S:
-	case METHOD_IMM8_2:
-	case METHOD_IMM16:
-	case METHOD_IMMZ:
-	case METHOD_IMMV:
-	case METHOD_ONE:
-	case METHOD_REL8:
-	case METHOD_RELZ:
-	case METHOD_FARPTR:
-		return set_immediate(d, operand, method);
-	case METHOD_MOFFS:
-		return set_moffs(d, operand);
-	case METHOD_SRC:
-	case METHOD_DST:
-		return set_string(d, operand, method);
-	case METHOD_KREG:
-	case METHOD_KVVVV:
-	case METHOD_KRMREG:
-	case METHOD_KRM:
-		return set_opmask(d, operand, letters);
-	case METHOD_TREG:
-	case METHOD_TRMREG:
-	case METHOD_TVVVV:
-	case METHOD_TMEM:
-		return set_tile(d, operand, letters);
-	case METHOD_SEG_ES:
-	case METHOD_SEG_CS:
-	case METHOD_SEG_SS:
-	case METHOD_SEG_DS:
-	case METHOD_SEG_FS:
-	case METHOD_SEG_GS:
-	case METHOD_CR:
-	case METHOD_DR:
-	case METHOD_SREG:
-	case METHOD_ST0:
-	case METHOD_XMM0:
-		return set_system(d, operand, method);
-	default:
-		return set_vector(d, operand, letters);
-	}
+	return (reg | d->rex_r) << 8 * NUMBER_REG | reg << 8 * NUMBER_REG3 |
+	       full_rm << 8 * NUMBER_RM | rm << 8 * NUMBER_RM3 |
+	       (full_rm | vector) << 8 * NUMBER_RM_VECTOR |
+	       (uint64_t)((d->opcode & 7) | d->rex_b) << 8 * NUMBER_OPCODE |
+	       (uint64_t)d->vvvv << 8 * NUMBER_VVVV;
 }
 
+/*
+ * All operands of the row, with few branches: which operands an instruction
+ * has is what a processor predicts worst.
+ */
 static bool read_operands(struct decoder *d)
 {
 	const struct insn_row *row = d->row;
 	struct insn *insn = d->insn;
+	uint64_t numbers = collect_numbers(d);
+	/* which of three sizes: by operand size, by vector length */
+	unsigned int sizes = d->opsize >> 2 | (d->vl < 2 ? d->vl : 2) << 8;
+	unsigned int wrong = d->is_mem ? OPERAND_ONLY_REG : OPERAND_ONLY_MEM;
+	unsigned int high = d->rex || d->encoding ? 0 : OPERAND_BYTE;
+	unsigned int imm = IMM_NONE, access = row->access, i;
 	bool is_legal = true;
-	unsigned int i;
 
 	for (i = 0; i < INSN_MAX_OPERANDS && row->operands[i]; i++) {
-		struct operand *operand = &insn->operand[i];
+		const struct operand_letters *letters =
+			&insn_operand_letters[row->operands[i]];
+		unsigned int number = letters->number;
+		unsigned int reg =
+			(numbers >> 8 * (number & 15) & 255) + (number >> 4);
+		unsigned int flags = letters->flags;
+		bool is_mem = flags & d->is_mem; /* OPERAND_RM is 1 */
+		bool is_high = (flags & high) && (reg & 0x1c) == 4;
+		struct operand operand =
+			letters->forms[is_mem]
+				      [sizes >> 8 * letters->by_length[is_mem] &
+				       3];
 
+		operand.reg = is_mem ? 0 : reg + (is_high ? 12 : 0);
+		operand.access = access;
+		access >>= 2;
+		insn->operand[i] = operand;
+		imm |= letters->imm;
+		if (likely(!(flags & (wrong | OPERAND_RARE))))
+			continue;
 		/* go on after a bad one: the length counts first */
-		if (!set_operand(d, operand,
-				 &insn_operand_letters[row->operands[i]]))
+		if (flags & wrong)
 			is_legal = false;
-		operand->access = row->access >> 2 * i & 3;
+		if (flags & OPERAND_BELOW8 && !is_mem && reg >= 8)
+			is_legal = false;
+		if (flags & OPERAND_SPECIAL)
+			is_legal &= set_special(d, &insn->operand[i],
+						letters->special);
 	}
 	insn->nops = i;
-	/* what the mask leaves out stays (SDM 2, 2.7.6) */
-	if (insn->evex_k && !insn->evex_z && insn->operand[0].kind == OPND_VREG)
-		insn->operand[0].access |= ACCESS_R;
+	if (imm)
+		read_imm(d, imm);
 	return is_legal;
 }
 
@@ -836,13 +541,9 @@ static bool read_operands(struct decoder *d)
 static bool is_vvvv_used(const struct insn_row *row)
 {
 	for (int i = 0; i < INSN_MAX_OPERANDS; i++)
-		switch (insn_operand_letters[row->operands[i]].method) {
-		case METHOD_VVVV:
-		case METHOD_GPR_VVVV:
-		case METHOD_KVVVV:
-		case METHOD_TVVVV:
+		if (insn_operand_letters[row->operands[i]].number ==
+		    NUMBER_VVVV)
 			return true;
-		}
 	return false;
 }
 
@@ -871,56 +572,69 @@ static bool is_distinct(const struct insn *insn, bool only_destination)
 	return true;
 }
 
-static bool is_evex_legal(struct decoder *d)
+static bool is_evex_legal(const struct decoder *d)
 {
-	struct insn *insn = d->insn;
+	const struct insn *insn = d->insn;
 	uint32_t attrs = d->row->attrs;
-	bool is_mem = !is_register_form(d);
 
 	if (insn->evex_k ? !(attrs & ROW_MASK) : attrs & ROW_NEEDK)
 		return false;
 	if (insn->evex_z && (!(attrs & ROW_ZERO) || !insn->evex_k ||
 			     insn->operand[0].kind == OPND_MEM))
 		return false;
-	if (insn->evex_b && is_mem)
+	if (d->vsib_v && !(attrs & ROW_VSIB) && !is_vvvv_used(d->row))
+		return false;
+	for (unsigned int i = 0; i < insn->nops; i++)
+		if (insn->operand[i].kind == OPND_REG &&
+		    insn->operand[i].reg > R15)
+			return false;
+	if (insn->evex_b && d->is_mem)
 		return attrs & ROW_BCST && insn->evex_rc != 3;
 	if (insn->evex_b)
 		return attrs & (ROW_ER | ROW_SAE);
 	return insn->evex_rc != 3;
 }
 
-/* EVEX disp8 counts the operand's size, with broadcast the element's. */
-static void scale_disp8(struct decoder *d)
+/*
+ * What EVEX changes about operands: broadcasts read one element, disp8 counts
+ * the operand's size or its elements (SDM 2, 2.7.5), and what the mask leaves
+ * out stays (2.7.6).
+ */
+static void adjust_evex_operands(struct decoder *d)
 {
 	struct insn *insn = d->insn;
+	uint32_t attrs = d->row->attrs;
+	unsigned int element = d->w ? 8 : 4;
 
-	if (insn->disp_len != 1)
-		return;
+	if (attrs & ROW_BCST16)
+		element = 2;
+	if (attrs & ROW_BYTES)
+		element = d->w ? 2 : 1;
 	for (unsigned int i = 0; i < insn->nops; i++) {
-		unsigned int size = insn->operand[i].size;
+		struct operand *operand = &insn->operand[i];
 
-		if (insn->operand[i].kind != OPND_MEM)
+		if (operand->kind != OPND_MEM)
 			continue;
-		if (d->row->attrs & ROW_TUPLE1)
-			size = (insn->w ? 2 : 1) *
-			       (d->row->attrs & ROW_BYTES ? 1 : 4);
-		insn->disp *= size;
+		if (insn->evex_b)
+			operand->size = element;
+		if (insn->disp_len == 1)
+			insn->disp *= attrs & ROW_TUPLE1 ? element :
+							   operand->size;
 	}
+	if (insn->evex_k && !insn->evex_z && insn->operand[0].kind == OPND_VREG)
+		insn->operand[0].access |= ACCESS_R;
 }
 
 static bool is_vector_legal(struct decoder *d)
 {
 	struct insn *insn = d->insn;
 
-	if (insn->encoding == ENC_EVEX) {
-		scale_disp8(d);
+	if (d->encoding == ENC_EVEX) {
+		adjust_evex_operands(d);
 		if (!is_evex_legal(d))
 			return false;
-		if (d->vsib_v && !(d->row->attrs & ROW_VSIB) &&
-		    !is_vvvv_used(d->row))
-			return false;
 	}
-	if (d->vvvv && !is_vvvv_used(d->row))
+	if (d->raw_vvvv && !is_vvvv_used(d->row))
 		return false;
 	if (d->row->attrs & (ROW_DISTINCT | ROW_DESTDIFF))
 		return is_distinct(insn, d->row->attrs & ROW_DESTDIFF);
@@ -942,18 +656,18 @@ static bool read_opcode(struct decoder *d, unsigned int byte)
 
 	if (byte == 0x0f) {
 		byte = d->bytes[++d->pos];
-		insn->map = MAP_0F;
+		d->map = MAP_0F;
 		if (byte == 0x38 || byte == 0x3a) {
-			insn->map = byte == 0x38 ? MAP_0F38 : MAP_0F3A;
+			d->map = byte == 0x38 ? MAP_0F38 : MAP_0F3A;
 			++d->pos;
 		}
 	} else if (unlikely((byte & 0xfe) == 0xc4 || byte == 0x62) &&
 		   is_vex(d)) {
-		if (insn->rex)
-			insn->prefixes |= PREFIX_REX;
-		if (insn->prefixes & VEX_FORBIDDEN)
+		if (d->rex)
+			d->prefixes |= PREFIX_REX;
+		if (d->prefixes & VEX_FORBIDDEN)
 			is_legal = false;
-		insn->w = 0;
+		d->w = 0;
 		d->rex_r = d->rex_x = d->rex_b = 0;
 		if (byte == 0xc5)
 			is_legal &= read_vex2(d);
@@ -962,84 +676,127 @@ static bool read_opcode(struct decoder *d, unsigned int byte)
 		else
 			is_legal &= read_evex(d);
 		/* eight registers outside of 64-bit mode: bit 3 is ignored */
-		insn->vvvv = d->is_64 ? d->vvvv | d->vsib_v : d->vvvv & 7;
+		d->vvvv = d->is_64 ? d->raw_vvvv | d->vsib_v : d->raw_vvvv & 7;
 	}
-	if (insn->encoding == ENC_LEGACY)
-		insn->pp = selecting_prefix(insn->prefixes);
+	if (d->encoding == ENC_LEGACY)
+		d->pp = selecting_prefix(d->prefixes);
 	insn->off_opcode = d->pos;
-	insn->opcode = d->bytes[d->pos++];
-	insn->cond = insn->opcode & 15;
+	d->opcode = d->bytes[d->pos++];
 	return is_legal;
 }
 
-static int decode_window(struct decoder *d)
+static void store(const struct decoder *d)
 {
 	struct insn *insn = d->insn;
-	const uint16_t *index;
-	unsigned int last;
-	int byte = read_prefixes(d);
 
-	if (unlikely(byte < 0))
-		return -INSN_LONG;
-	apply_rex(d);
-	if (!read_opcode(d, byte))
-		return -INSN_UD;
-	insn->adsize = address_size(d);
-	index = insn_index[insn->encoding][insn->map];
-	last = index ? index[insn->opcode] : 0;
-	if (unlikely(!last))
-		return -INSN_UD;
-	if (last & INDEX_MODRM) {
-		insn->has_modrm = 1;
-		insn->off_modrm = d->pos;
-		insn->modrm = d->bytes[d->pos++];
-	}
-	if (!find_row(d, last & ~INDEX_MODRM))
-		return -INSN_UD;
-	set_sizes(d);
-	/* rounding control sits in L'L: the operation has full length */
-	if (insn->encoding == ENC_EVEX && insn->evex_b && is_register_form(d))
-		insn->vl = 2;
-	if (insn->has_modrm && !is_register_form(d) &&
-	    !(d->row->attrs & ROW_REGONLY))
-		read_memory(d);
-	if (!read_operands(d))
-		return -INSN_UD;
-	if (insn->encoding != ENC_LEGACY && !is_vector_legal(d))
-		return -INSN_UD;
-	if (unlikely(insn->prefixes & PREFIX_LOCK) && !is_lock_legal(d))
-		return -INSN_UD;
+	insn->op = d->row->op;
+	insn->row = d->row - insn_rows;
 	insn->len = d->pos;
-	return d->pos;
+	insn->mode = d->mode;
+	insn->opsize = d->opsize;
+	insn->adsize = d->adsize;
+	insn->prefixes = d->prefixes;
+	insn->rex = d->rex;
+	insn->seg = d->seg;
+	insn->cond = d->opcode & 15;
+	insn->opcode = d->opcode;
+	insn->modrm = d->modrm;
+	insn->map = d->map;
+	insn->encoding = d->encoding;
+	insn->vvvv = d->vvvv;
+	insn->vl = d->vl;
+	insn->pp = d->pp;
+	insn->w = d->w;
+	insn->has_modrm = d->has_modrm;
+}
+
+/* The opcode's rows, as the index has them; 0 where there are none. */
+static unsigned int look_up(const struct decoder *d)
+{
+	const uint16_t *index = insn_index[d->encoding][d->map];
+
+	return index ? index[d->opcode] : 0;
+}
+
+static bool read_modrm(struct decoder *d, unsigned int last)
+{
+	d->has_modrm = last & INDEX_MODRM;
+	if (d->has_modrm) {
+		d->insn->off_modrm = d->pos;
+		d->modrm = d->bytes[d->pos++];
+	}
+	if (!last || !find_row(d, last & ~INDEX_MODRM))
+		return false;
+	d->opsize = operand_size(d);
+	d->adsize = address_size(d);
+	d->is_mem = d->has_modrm && d->modrm < 0xc0 &&
+		    !(d->row->attrs & ROW_REGONLY);
+	/* rounding control sits in L'L: the operation has full length */
+	if (unlikely(d->encoding == ENC_EVEX) && d->insn->evex_b && !d->is_mem)
+		d->vl = 2;
+	if (d->is_mem)
+		read_memory(d);
+	return true;
+}
+
+static bool read_insn(struct decoder *d, unsigned int byte)
+{
+	apply_rex(d);
+	if (!read_opcode(d, byte) || !read_modrm(d, look_up(d)) ||
+	    !read_operands(d))
+		return false;
+	if (d->encoding != ENC_LEGACY && !is_vector_legal(d))
+		return false;
+	if (unlikely(d->prefixes & PREFIX_LOCK) && !is_lock_legal(d))
+		return false;
+	store(d);
+	return true;
+}
+
+/* BYTES may be read as far as WINDOW goes; AVAIL of them count. */
+__attribute__((flatten)) static int
+decode(struct insn *out, const uint8_t *bytes, size_t avail, enum x86_mode mode)
+{
+	struct decoder decoder = {
+		.insn = out,
+		.bytes = bytes,
+		.mode = mode,
+		.seg = SEG_DS,
+		.is_64 = mode == X86_MODE_64,
+	};
+	bool is_legal;
+	int byte;
+
+	*out = (struct insn){
+		.base = INSN_REG_NONE,
+		.index = INSN_REG_NONE,
+		.scale = 1,
+	};
+	byte = read_prefixes(&decoder);
+	is_legal = byte >= 0 && read_insn(&decoder, byte);
+	if (unlikely(decoder.pos > INSN_MAX_LEN || byte < 0) &&
+	    avail >= INSN_MAX_LEN)
+		return -INSN_LONG;
+	if (unlikely(decoder.pos > avail || byte < 0))
+		return -INSN_SHORT;
+	return is_legal ? (int)decoder.pos : -INSN_UD;
+}
+
+__attribute__((noinline)) static int decode_copy(struct insn *out,
+						 const uint8_t *bytes,
+						 size_t avail,
+						 enum x86_mode mode)
+{
+	uint8_t copy[WINDOW] = { 0 };
+
+	memcpy(copy, bytes, avail);
+	return decode(out, copy, avail, mode);
 }
 
 int insn_decode(struct insn *out, const uint8_t *bytes, size_t avail,
 		enum x86_mode mode)
 {
-	uint8_t copy[WINDOW];
-	struct decoder decoder = {
-		.insn = out,
-		.bytes = bytes,
-		.is_64 = mode == X86_MODE_64,
-	};
-	int ret;
-
-	if (avail < WINDOW) {
-		memset(copy, 0, sizeof(copy));
-		memcpy(copy, bytes, avail);
-		decoder.bytes = copy;
-	}
-	*out = (struct insn){
-		.mode = mode,
-		.seg = SEG_DS,
-		.base = INSN_REG_NONE,
-		.index = INSN_REG_NONE,
-		.scale = 1,
-	};
-	ret = decode_window(&decoder);
-	if (unlikely(decoder.pos > INSN_MAX_LEN) && avail >= INSN_MAX_LEN)
-		return -INSN_LONG;
-	if (unlikely(decoder.pos > avail))
-		return -INSN_SHORT;
-	return ret;
+	if (avail < WINDOW)
+		return decode_copy(out, bytes, avail, mode);
+	return decode(out, bytes, avail, mode);
 }

@@ -166,7 +166,7 @@ const unsigned int insn_row_count = ROW_COUNT;
 #define TUPLE1	 ROW_TUPLE1
 #define DISTINCT ROW_DISTINCT
 #define DESTDIFF ROW_DESTDIFF
-#define BYTES ROW_BYTES
+#define BYTES	 ROW_BYTES
 
 enum {
 #define FEATURE(name, leaf, subleaf, reg, bit, class) CLASS_OF_##name = class,
@@ -335,26 +335,25 @@ const uint16_t *const insn_index[3][8] = {
 	},
 };
 
+#define FORM(k, s)                   \
+	{                            \
+		.kind = k, .size = s \
+	}
+#define FORMS(...) FORMS_(__VA_ARGS__)
+#define FORMS_(knd, num, flg, spc, im, r0, r1, r2, r3, m0, m1, m2, m3)      \
+	{                                                                   \
+		.forms = { { FORM(knd, r0), FORM(knd, r1), FORM(knd, r2) }, \
+			   { FORM(OPND_MEM, m0), FORM(OPND_MEM, m1),        \
+			     FORM(OPND_MEM, m2) } },                        \
+		.by_length = { r3, m3 }, .number = num, .flags = flg,       \
+		.special = spc, .imm = im,                                  \
+	}
+
 const struct operand_letters insn_operand_letters[OC_COUNT] = {
 #define OPERAND(letters, from, reg, mem) \
-	[OC_##letters] = { METHOD_##from, SIZE_##reg, SIZE_##mem },
+	[OC_##letters] = FORMS(FROM_##from, SIZE_##reg, SIZE_##mem),
 #include "x86/operands.def"
 #undef OPERAND
-};
-
-const uint16_t insn_operand_sizes[SIZE_COUNT][4] = {
-	[SIZE_none] = { 0, 0, 0, 0 },	[SIZE_b] = { 1, 1, 1, 1 },
-	[SIZE_w] = { 2, 2, 2, 2 },	[SIZE_d] = { 4, 4, 4, 4 },
-	[SIZE_q] = { 8, 8, 8, 8 },	[SIZE_t] = { 10, 10, 10, 10 },
-	[SIZE_dq] = { 16, 16, 16, 16 }, [SIZE_qq] = { 32, 32, 32, 32 },
-	[SIZE_zz] = { 64, 64, 64, 64 }, [SIZE_fx] = { 512, 512, 512, 512 },
-	[SIZE_v] = { 0, 2, 4, 8 },	[SIZE_z] = { 0, 2, 4, 4 },
-	[SIZE_y] = { 0, 4, 4, 8 },	[SIZE_p] = { 0, 4, 6, 10 },
-	[SIZE_a] = { 0, 4, 8, 16 },	[SIZE_s] = { 0, 6, 6, 10 },
-	[SIZE_env] = { 0, 14, 28, 28 }, [SIZE_st] = { 0, 94, 108, 108 },
-	[SIZE_x] = { 16, 32, 64, 64 },	[SIZE_h] = { 8, 16, 32, 32 },
-	[SIZE_f] = { 4, 8, 16, 16 },	[SIZE_e] = { 2, 4, 8, 8 },
-	[SIZE_dup] = { 8, 32, 64, 64 },
 };
 
 const struct insn_feature_info *insn_feature_info(enum insn_feature feature)

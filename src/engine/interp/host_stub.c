@@ -147,20 +147,19 @@ enum field { FIELD_NONE, FIELD_REG, FIELD_RM, FIELD_IMMEDIATE };
 /* Which field of the encoding names the operand. */
 static enum field operand_field(const struct insn_row *row, unsigned n)
 {
-	switch (insn_operand_letters[row->operands[n]].method) {
-	case METHOD_REG:
-	case METHOD_MMREG:
-	case METHOD_VREG:
-		return FIELD_REG;
-	case METHOD_RM:
-	case METHOD_RMREG:
-	case METHOD_MMRM:
-	case METHOD_MMRMREG:
-	case METHOD_VRM:
-	case METHOD_VRMREG:
-		return FIELD_RM;
-	case METHOD_IMM_REG:
+	const struct operand_letters *letters =
+		&insn_operand_letters[row->operands[n]];
+
+	if (letters->special == SPECIAL_IMM_REG)
 		return FIELD_IMMEDIATE;
+	switch (letters->number) {
+	case NUMBER_REG:
+	case NUMBER_REG3:
+		return FIELD_REG;
+	case NUMBER_RM:
+	case NUMBER_RM3:
+	case NUMBER_RM_VECTOR:
+		return FIELD_RM;
 	default:
 		return FIELD_NONE;
 	}

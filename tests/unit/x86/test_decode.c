@@ -200,6 +200,50 @@ static void rows_of_an_opcode_stand_together(void **state)
 		}
 }
 
+static bool touches_memory(const struct insn_row *row)
+{
+	for (int i = 0; i < INSN_MAX_OPERANDS; i++) {
+		const struct operand_letters *letters =
+			&insn_operand_letters[row->operands[i]];
+		unsigned int kind = letters->forms[0][0].kind;
+
+		if (letters->flags & OPERAND_RM || kind == OPND_MOFFS ||
+		    kind == OPND_STR_SRC || kind == OPND_STR_DST)
+			return true;
+	}
+	return false;
+}
+
+/* What one column says must not contradict another. */
+static void rows_are_consistent(void **state)
+{
+	for (unsigned int i = 1; i < insn_row_count; i++) {
+		const struct insn_row *row = &insn_rows[i];
+		const char *name = insn_op_name(row->op);
+
+		if (row->flags_undefined & ~row->flags_written)
+			fail_msg("%s: undefined flags are written", name);
+		if (row->bt == BT_COPY && touches_memory(row))
+			fail_msg("%s: COPY with a memory operand", name);
+		if ((row->bt == BT_COPY || row->bt == BT_MEM) &&
+		    row->attrs & ROW_ENDS)
+			fail_msg("%s: copied, but goes elsewhere", name);
+		if ((row->bt == BT_COPY || row->bt == BT_MEM) &&
+		    row->priv != PRIV_U)
+			fail_msg("%s: copied, but privileged", name);
+		if (row->attrs & ROW_REP && row->bt != BT_STRING &&
+		    row->bt != BT_SYSTEM)
+			fail_msg("%s: repeated, but no string", name);
+		if (row->attrs & ROW_LOCK && (row->access & 3) != ACCESS_RW)
+			fail_msg("%s: LOCK without a read and write", name);
+		if (row->encoding == ENC_EVEX && row->bt != BT_RARE)
+			fail_msg("%s: EVEX is not offered", name);
+		if (row->encoding != ENC_EVEX &&
+		    row->attrs & (ROW_MASK | ROW_ZERO | ROW_BCST | ROW_ER))
+			fail_msg("%s: EVEX attributes", name);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +252,7 @@ int main(void)
 		cmocka_unit_test(limits_length),
 		cmocka_unit_test(describes_memory),
 		cmocka_unit_test(rows_of_an_opcode_stand_together),
+		cmocka_unit_test(rows_are_consistent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
