@@ -171,15 +171,16 @@ static const struct {
 	 ARCH_GDS_NO | ARCH_RFDS_NO | ARCH_ITS_NO)
 
 /* Type, model, family and stepping as leaf 1 has them (SDM 2, figure 3-6). */
-#define SIGNATURE_INTEL 0x000a06f3 /* 06_AFH, 3 */
-#define SIGNATURE_AMD	0x00b00f21 /* family 1Ah, model 2, 1 */
+#define SIGNATURE_INTEL	 0x000a06f3 /* 06_AFH, 3 */
+#define SIGNATURE_AMD	 0x00b00f21 /* family 1Ah, model 2, 1 */
 
-#define LEAF7_SPEC_CTRL BIT(26)
-#define LEAF7_ARCH_CAPS BIT(29)
+#define LEAF7_SPEC_CTRL	 BIT(26)
+#define LEAF7_ARCH_CAPS	 BIT(29)
+#define LEAF7_2_BHI_CTRL BIT(4)
 
-#define KVM_FEATURES	0x40000001
-#define NOP_IO_DELAY	BIT(1)
-#define TIMING		0x40000010
+#define KVM_FEATURES	 0x40000001
+#define NOP_IO_DELAY	 BIT(1)
+#define TIMING		 0x40000010
 
 struct build {
 	const struct cpu_request *request;
@@ -290,6 +291,11 @@ static void put_guards(struct build *b)
 			return;
 		leaf7->edx |= LEAF7_SPEC_CTRL | LEAF7_ARCH_CAPS;
 		b->table->arch_capabilities = ARCH_UNAFFECTED;
+		/* Linux believes this control more readily than BHI_NO, and
+		 * without it clears the branch history in a loop at each
+		 * system call. */
+		leaf7->eax = 2;
+		put(b, 7, 2)->edx |= LEAF7_2_BHI_CTRL;
 		/* LFENCE serializes, loading a null selector clears the base */
 		if (b->is_amd)
 			put(b, 0x80000021, -1)->eax |= BIT(2) | BIT(6);

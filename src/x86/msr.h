@@ -65,6 +65,7 @@
 #define SPEC_CTRL_IBRS		 BIT(0)
 #define SPEC_CTRL_STIBP		 BIT(1)
 #define SPEC_CTRL_SSBD		 BIT(2)
+#define SPEC_CTRL_BHI_DIS_S	 BIT(10)
 #define PRED_CMD_IBPB		 BIT(0)
 
 #define MISC_ENABLE_FAST_STRINGS BIT(0)

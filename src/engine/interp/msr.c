@@ -113,6 +113,8 @@ static uint64_t spec_ctrl_bits(const struct interp *cpu)
 		bits |= SPEC_CTRL_STIBP;
 	if (leaf7_edx(cpu, 31))
 		bits |= SPEC_CTRL_SSBD;
+	if (cpu->cpuid && cpuid_has_bit(cpu->cpuid, 7, 2, CPUID_EDX, 4))
+		bits |= SPEC_CTRL_BHI_DIS_S;
 	return bits;
 }
 

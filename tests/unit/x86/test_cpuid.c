@@ -90,6 +90,8 @@ static void test_default_model_carries_what_it_says(void **state)
 	/* A software engine is unaffected by Meltdown, and says so. */
 	assert_true(cpuid_has_bit(&table, 7, 0, CPUID_EDX, 29));
 	assert_true(table.arch_capabilities & 1);
+	assert_int_equal(cpuid_value(&table, 7, 0, CPUID_EAX), 2);
+	assert_true(cpuid_has_bit(&table, 7, 2, CPUID_EDX, 4));
 	assert_true(cpuid_has_bit(&table, 1, 0, CPUID_ECX, 31));
 	brand = (const char *)&find(&table, 0x80000002, 0)->eax;
 	assert_memory_equal(brand, "Ringfence x86-64", 16);
