@@ -104,7 +104,7 @@ static bool read_line(const char *path, const char *key, char *text,
 
 static void probe_huge_pages(struct host_facility *f)
 {
-	char total[64] = "0", shmem[128] = "?";
+	char total[24] = "0", shmem[80] = "?";
 
 	read_line("/proc/meminfo", "HugePages_Total:", total, sizeof(total));
 	read_line("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "",

@@ -408,6 +408,41 @@ static void test_every_way_out(void **state)
 	leave_by(by_fault, true);
 }
 
+/* Polls, since the change is made on the child's loop. */
+static bool becomes_raw(int fd, bool wanted)
+{
+	for (int i = 0; i < 300 && is_raw(fd) != wanted; i++)
+		usleep(10000);
+	return is_raw(fd) == wanted;
+}
+
+/* A stop gives the terminal back, going on takes it again. */
+static void test_stop_and_continue(void **state)
+{
+	struct fixture f = { 0 };
+	int master, slave, status;
+	pid_t pid;
+
+	assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	pid = fork();
+	if (pid == 0) {
+		open_console(&f, "stdio", slave, slave);
+		loop_run(f.loop);
+		_exit(9);
+	}
+	assert_true(becomes_raw(slave, true));
+	kill(pid, SIGTSTP);
+	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	assert_true(WIFSTOPPED(status));
+	assert_false(is_raw(slave));
+	kill(pid, SIGCONT);
+	assert_true(becomes_raw(slave, true));
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	close(master);
+	close(slave);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -421,6 +456,7 @@ int main(void)
 		cmocka_unit_test(test_bad_specs),
 		cmocka_unit_test(test_terminal),
 		cmocka_unit_test(test_every_way_out),
+		cmocka_unit_test(test_stop_and_continue),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
