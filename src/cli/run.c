@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* ringfence run: builds a machine, runs it, passes on how it ended. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/suboption.h"
 #include "core/vm.h"
 #include "host/registry.h"
 #include "machine/machine.h" /* and its x86/cpu_model.h */
@@ -48,7 +50,8 @@ static const struct option_type options[] = {
 	[RUN_ENGINE] = { "engine", 'e', OPTION_TEXT, "ENGINE",
 			 .words = "auto kvm interp", .fallback = "auto",
 			 .help = "what runs the guest's instructions: auto, "
-				 "kvm or interp" },
+				 "kvm or interp; its own options follow as "
+				 ",key=value" },
 	[RUN_CPU] = { "cpu", 0, OPTION_TEXT, "MODEL",
 		      .help = "the processor the guest sees; help lists "
 			      "them" },
@@ -85,13 +88,25 @@ static int list_cpu_models(void)
 	return 0;
 }
 
+/* "auto" and its like; keys belong to an engine that was named. */
+static int parse_engine(const char *text, struct suboptions *engine)
+{
+	if (suboptions_parse("--engine", text, engine))
+		return -EINVAL;
+	if (!engine->first) {
+		log_error("--engine %s: which engine? auto, kvm or interp",
+			  text);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int run(const struct arguments *arguments)
 {
 	const char *const *text = arguments->text;
 	const uint64_t *number = arguments->number;
 	struct machine_config config = {
 		.name = text[RUN_NAME],
-		.engine = text[RUN_ENGINE],
 		.cpu = text[RUN_CPU],
 		.kernel = text[RUN_KERNEL],
 		.initrd = text[RUN_INITRD],
@@ -107,6 +122,7 @@ static int run(const struct arguments *arguments)
 		.stat_json = arguments->is_given[RUN_JSON],
 		.stat_file = text[RUN_STAT_FILE],
 	};
+	struct suboptions engine;
 	struct machine *machine;
 	int status;
 
@@ -122,6 +138,10 @@ static int run(const struct arguments *arguments)
 			  config.name);
 		return STATUS_OUR_ERROR;
 	}
+	if (parse_engine(text[RUN_ENGINE], &engine))
+		return STATUS_OUR_ERROR;
+	config.engine = engine.first;
+	config.engine_options = engine.option;
 	if (machine_create(&config, &machine))
 		return STATUS_OUR_ERROR;
 	status = machine_run(machine);

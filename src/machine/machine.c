@@ -293,7 +293,10 @@ static int create_vm(struct machine *machine, const struct engine_ops *engine)
 	if (error)
 		return error;
 	vm->cpuid = &machine->cpuid;
-	return engine->vm_create(vm);
+	error = engine->vm_create(vm);
+	if (error)
+		return error;
+	return engine_apply_options(vm, machine->config.engine_options);
 }
 
 static int create_vcpus(struct machine *machine)

@@ -16,10 +16,17 @@ struct loop;
 struct machine;
 struct vm;
 
+/* One of an engine's own options (struct engine_option), as text. */
+struct machine_option {
+	const char *name, *value;
+};
+
 /* Strings are the caller's and outlive the machine. */
 struct machine_config {
 	const char *name; /* NULL: known by its process number */
 	const char *engine; /* "auto" or an engine's name; NULL: auto */
+	const struct machine_option *engine_options; /* ends with name NULL;
+						      * or NULL: none */
 	const char *cpu; /* CPU model; NULL: the default */
 	const char *kernel, *initrd;
 	/* Kernel command line; console=ttyS0 goes before it where it names no

@@ -3,9 +3,11 @@
 
 #include "machine/select.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "core/vm.h"
 #include "engine/interp/engine.h"
 #include "engine/kvm/kvm.h"
 
@@ -63,4 +65,37 @@ const struct engine_ops *engine_select(const char *name)
 	if (!probe.is_fast && probe.advice[0])
 		log_info("engine %s: %s", name, probe.finding);
 	return engine;
+}
+
+static const struct engine_option *find_option(const struct engine_ops *engine,
+					       const char *name)
+{
+	const struct engine_option *option = engine->options;
+
+	for (; option && option->name; option++)
+		if (!strcmp(option->name, name))
+			return option;
+	return NULL;
+}
+
+int engine_apply_options(struct vm *vm, const struct machine_option *options)
+{
+	const struct engine_ops *engine = vm->engine_ops;
+
+	for (; options && options->name; options++) {
+		const struct engine_option *option =
+			find_option(engine, options->name);
+
+		if (!option) {
+			log_error("--engine %s: it has no option %s",
+				  engine->name, options->name);
+			return -EINVAL;
+		}
+		if (option->set(vm, options->value)) {
+			log_error("--engine %s: %s=%s: %s", engine->name,
+				  option->name, options->value, option->help);
+			return -EINVAL;
+		}
+	}
+	return 0;
 }
