@@ -23,7 +23,7 @@ WERROR ?= $(if $(filter 12,$(shell $(CC) -dumpversion)),1,0)
 
 warnings := -Wall -Wextra -Wshadow -Wundef -Wvla -Wstrict-prototypes \
 	-Wmissing-prototypes -Wold-style-definition -Wimplicit-fallthrough \
-	-Wpointer-arith -Wwrite-strings -Wformat=2 \
+	-Wpointer-arith -Wwrite-strings -Wformat=2 -Wno-format-truncation \
 	-Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers \
 	$(if $(filter 1,$(WERROR)),-Werror)

@@ -36,9 +36,12 @@ ALWAYS_INLINE void branch_relative(struct interp *cpu, const struct insn *insn)
 		if (flags_condition(cpu->s.rflags, cond))    \
 			branch_relative(cpu, insn);          \
 	}
+/* clang-format off */
 X(0)
 X(1)
-X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+X(2)
+X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+/* clang-format on */
 #undef X
 
 	static interp_fn *const jcc_fn[16] = {
