@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The local APIC: registers as a page (xAPIC) and as MSRs (x2APIC), interrupt
- * acceptance and priority, the local vector table, IA32_APIC_BASE. SDM 3,
- * chapter 10.
+ * The local APIC: interrupt acceptance and priority, the registers, the local
+ * vector table, and the page they are on in xAPIC mode. SDM 3, chapter 10.
  *
  * Threads. Anybody may make an interrupt pending, under the lapic's lock. The
  * vCPU's own thread does everything else; what only it writes (base, tpr, svr)
@@ -24,54 +23,18 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "core/msr.h"
 #include "core/state.h"
 #include "core/vm.h"
-#include "x86/msr.h"
 
 /* Integrated, EOI broadcast can be suppressed (10.4.8). */
 #define VERSION (0x15u | (LAPIC_LVT_COUNT - 1) << 16 | BIT(24))
 
-/* Registers by number: page offset / 16, and MSR - 800h (table 10-6). */
-enum lapic_register {
-	REG_ID = 0x02,
-	REG_VERSION = 0x03,
-	REG_TPR = 0x08,
-	REG_APR = 0x09,
-	REG_PPR = 0x0a,
-	REG_EOI = 0x0b,
-	REG_RRD = 0x0c,
-	REG_LDR = 0x0d,
-	REG_DFR = 0x0e,
-	REG_SVR = 0x0f,
-	REG_ISR = 0x10,
-	REG_TMR = 0x18,
-	REG_IRR = 0x20,
-	REG_ESR = 0x28,
-	REG_ICR_LOW = 0x30,
-	REG_ICR_HIGH = 0x31,
-	REG_LVT_TIMER = 0x32,
-	REG_LVT_ERROR = 0x37,
-	REG_INITIAL = 0x38,
-	REG_CURRENT = 0x39,
-	REG_DIVIDE = 0x3e,
-	REG_SELF_IPI = 0x3f,
-};
-
-#define ICR_LOW_WRITABLE 0xccfffu
-#define SVR_WRITABLE	 (SVR_NO_EOI_BROADCAST | SVR_ENABLED | BITS(7, 0))
-
 /* Delivery status (bit 12) and remote IRR (14) are read-only. */
-static const uint32_t lvt_writable[LAPIC_LVT_COUNT] = {
+const uint32_t lapic_lvt_writable[LAPIC_LVT_COUNT] = {
 	[LAPIC_LVT_TIMER] = 0x700ff,	   [LAPIC_LVT_THERMAL] = 0x107ff,
 	[LAPIC_LVT_PERFORMANCE] = 0x107ff, [LAPIC_LVT_LINT0] = 0x1a7ff,
 	[LAPIC_LVT_LINT1] = 0x1a7ff,	   [LAPIC_LVT_ERROR] = 0x100ff,
 };
-
-static struct lapic *lapic_of(struct vcpu *vcpu)
-{
-	return vcpu->apic;
-}
 
 /* --- vectors and priority -------------------------------------------------- */
 
@@ -266,7 +229,7 @@ static void set_tpr(struct vcpu *vcpu, uint8_t cr8)
 }
 
 /* Takes and releases the lock: the IOAPIC is told without it. */
-static void end_of_interrupt(struct lapic *lapic)
+void lapic_end_of_interrupt(struct lapic *lapic)
 {
 	struct vm *vm = lapic->vcpu->vm;
 	bool is_broadcast = false;
@@ -286,7 +249,7 @@ static void end_of_interrupt(struct lapic *lapic)
 }
 
 /* 10.5.5: a vector below 16 in a fixed interrupt is not sent. */
-static void send_ipi(struct lapic *lapic, uint32_t low, uint32_t destination)
+void lapic_command(struct lapic *lapic, uint32_t low, uint32_t destination)
 {
 	uint32_t delivery = bits_get(low, 10, 8);
 
@@ -303,7 +266,7 @@ static void write_lvt(struct lapic *lapic, enum lapic_lvt index, uint32_t value)
 {
 	uint32_t old = lapic->lvt[index];
 
-	value &= lvt_writable[index];
+	value &= lapic_lvt_writable[index];
 	if (!(lapic->svr & SVR_ENABLED))
 		value |= LVT_MASKED;
 	lapic->lvt[index] = value;
@@ -331,7 +294,7 @@ static uint32_t read_id(const struct lapic *lapic)
 }
 
 /* False: there is no such register. */
-static bool read_register(struct lapic *lapic, unsigned reg, uint32_t *value)
+bool lapic_read_register(struct lapic *lapic, unsigned reg, uint32_t *value)
 {
 	switch (reg) {
 	case REG_ID:
@@ -398,7 +361,7 @@ static bool read_register(struct lapic *lapic, unsigned reg, uint32_t *value)
 }
 
 /* False: there is no such register. EOI and the ICR are not for here. */
-static bool write_register(struct lapic *lapic, unsigned reg, uint32_t value)
+bool lapic_write_register(struct lapic *lapic, unsigned reg, uint32_t value)
 {
 	switch (reg) {
 	case REG_ID: /* read-only, as on current processors */
@@ -459,18 +422,18 @@ static uint64_t page(struct vcpu *vcpu)
 static void page_write(struct lapic *lapic, unsigned reg, uint32_t value)
 {
 	if (reg == REG_EOI) {
-		end_of_interrupt(lapic);
+		lapic_end_of_interrupt(lapic);
 		return;
 	}
 	if (reg == REG_ICR_LOW) {
 		pthread_mutex_lock(&lapic->lock);
 		lapic->icr_low = value & ICR_LOW_WRITABLE;
 		pthread_mutex_unlock(&lapic->lock);
-		send_ipi(lapic, lapic->icr_low, lapic->icr_high >> 24);
+		lapic_command(lapic, lapic->icr_low, lapic->icr_high >> 24);
 		return;
 	}
 	LOCKED(&lapic->lock);
-	if (write_register(lapic, reg, value))
+	if (lapic_write_register(lapic, reg, value))
 		return;
 	lapic_error(lapic, ESR_REGISTER);
 	lapic_update(lapic);
@@ -481,7 +444,7 @@ static uint64_t page_read(struct lapic *lapic, unsigned reg, unsigned byte)
 	uint32_t value;
 
 	LOCKED(&lapic->lock);
-	if (!read_register(lapic, reg, &value)) {
+	if (!lapic_read_register(lapic, reg, &value)) {
 		lapic_error(lapic, ESR_REGISTER);
 		lapic_update(lapic);
 	}
@@ -504,91 +467,7 @@ static enum bus_result on_page(struct vcpu *vcpu, struct access *access)
 	return BUS_HANDLED;
 }
 
-/* --- the MSRs (x2APIC) ----------------------------------------------------- */
-
-/* Derived from the ID, read-only (10.12.10.2). */
-static uint32_t x2apic_ldr(uint32_t id)
-{
-	return (id >> 4) << 16 | 1u << (id & 15);
-}
-
-static bool x2apic_read(struct lapic *lapic, unsigned reg, uint64_t *value)
-{
-	uint32_t low;
-
-	switch (reg) {
-	case REG_APR:
-	case REG_EOI:
-	case REG_RRD:
-	case REG_DFR:
-	case REG_ICR_HIGH:
-	case REG_SELF_IPI:
-		return false;
-	default:
-		break;
-	}
-	LOCKED(&lapic->lock);
-	if (!read_register(lapic, reg, &low))
-		return false;
-	*value = low;
-	if (reg == REG_ICR_LOW)
-		*value |= (uint64_t)lapic->icr_high << 32;
-	return true;
-}
-
-/* Bits a write may set; others are #GP (10.12.1.2). 0: 0 only, or no write. */
-static uint64_t x2apic_writable(unsigned reg)
-{
-	switch (reg) {
-	case REG_TPR:
-	case REG_SELF_IPI:
-		return BITS(7, 0);
-	case REG_SVR:
-		return SVR_WRITABLE;
-	case REG_ICR_LOW:
-		return BITS(63, 32) | ICR_LOW_WRITABLE;
-	case REG_LVT_TIMER ... REG_LVT_ERROR:
-		return lvt_writable[reg - REG_LVT_TIMER] | BIT(12) | BIT(14);
-	case REG_INITIAL:
-		return BITS(31, 0);
-	case REG_DIVIDE:
-		return 0xb;
-	default:
-		return 0;
-	}
-}
-
-static bool x2apic_write(struct lapic *lapic, unsigned reg, uint64_t value)
-{
-	uint64_t writable = x2apic_writable(reg);
-
-	if (!writable && reg != REG_EOI && reg != REG_ESR)
-		return false;
-	if (value & ~writable)
-		return false;
-	switch (reg) {
-	case REG_EOI:
-		end_of_interrupt(lapic);
-		return true;
-	case REG_ICR_LOW:
-		pthread_mutex_lock(&lapic->lock);
-		lapic->icr_low = value;
-		lapic->icr_high = value >> 32;
-		pthread_mutex_unlock(&lapic->lock);
-		send_ipi(lapic, value, value >> 32);
-		return true;
-	case REG_SELF_IPI:
-		send_ipi(lapic, (value & LVT_VECTOR) | 1u << 18, 0);
-		return true;
-	default:
-		break;
-	}
-	LOCKED(&lapic->lock);
-	write_register(lapic, reg, value);
-	return true;
-}
-
-/* --- IA32_APIC_BASE and the MSR table -------------------------------------- */
+/* --- reset and operations ------------------------------------------------- */
 
 /*
  * After RESET# the entries are masked and the APIC is software disabled; what
@@ -596,14 +475,14 @@ static bool x2apic_write(struct lapic *lapic, unsigned reg, uint64_t value)
  * wire mode (MultiProcessor Specification 3.6.2.2), is set here already, since
  * a directly booted kernel may rely on it.
  */
-static void reset_registers(struct lapic *lapic)
+void lapic_reset_registers(struct lapic *lapic)
 {
 	uint32_t id = lapic->vcpu->apic_id;
 	unsigned i;
 
 	lapic->tpr = lapic->esr = lapic->esr_pending = 0;
 	lapic->icr_low = lapic->icr_high = 0;
-	lapic->ldr = lapic_is_x2apic(lapic) ? x2apic_ldr(id) : 0;
+	lapic->ldr = lapic_is_x2apic(lapic) ? lapic_x2apic_ldr(id) : 0;
 	lapic->dfr = ~0u;
 	lapic->svr = 0xff;
 	lapic->extint_message = false;
@@ -630,74 +509,8 @@ static void reset(struct vcpu *vcpu, bool is_init)
 		if (vcpu->index == 0)
 			lapic->base |= APIC_BASE_BSP;
 	}
-	reset_registers(lapic);
+	lapic_reset_registers(lapic);
 	lapic_update(lapic);
-}
-
-/* The state machine of figure 10-27. False: #GP. */
-static bool write_base(struct lapic *lapic, uint64_t value)
-{
-	const uint64_t mode = APIC_BASE_ENABLED | APIC_BASE_X2APIC;
-	uint64_t from = lapic->base & mode, to = value & mode;
-
-	if (value & ~(APIC_BASE_PAGE | mode | APIC_BASE_BSP))
-		return false;
-	if (to == APIC_BASE_X2APIC || (from == 0 && to == mode) ||
-	    (from == mode && to == APIC_BASE_ENABLED))
-		return false;
-	LOCKED(&lapic->lock);
-	lapic->base = value;
-	/* Disabling loses the state, as after a power-up (10.4.3). */
-	if (from && !to)
-		reset_registers(lapic);
-	if (from != to && to == mode)
-		lapic->ldr = x2apic_ldr(lapic->vcpu->apic_id);
-	lapic_update(lapic);
-	return true;
-}
-
-static bool read_msr(struct vcpu *vcpu, uint32_t index, uint64_t *value)
-{
-	struct lapic *lapic = lapic_of(vcpu);
-
-	if (index == MSR_APIC_BASE) {
-		*value = lapic->base;
-		return true;
-	}
-	if (index == MSR_TSC_DEADLINE) {
-		LOCKED(&lapic->lock);
-		*value = lapic->tsc_deadline;
-		return true;
-	}
-	return lapic_is_x2apic(lapic) &&
-	       x2apic_read(lapic, index - MSR_X2APIC_FIRST, value);
-}
-
-static bool write_msr(struct vcpu *vcpu, uint32_t index, uint64_t value)
-{
-	struct lapic *lapic = lapic_of(vcpu);
-
-	if (index == MSR_APIC_BASE)
-		return write_base(lapic, value);
-	if (index == MSR_TSC_DEADLINE) {
-		LOCKED(&lapic->lock);
-		lapic_timer_set_deadline(lapic, value);
-		return true;
-	}
-	return lapic_is_x2apic(lapic) &&
-	       x2apic_write(lapic, index - MSR_X2APIC_FIRST, value);
-}
-
-static bool on_rdmsr(void *device, struct vcpu *vcpu, uint32_t index,
-		     uint64_t *value)
-{
-	return read_msr(vcpu, index, value);
-}
-
-static bool on_wrmsr(void *device, struct vcpu *vcpu, uint32_t index,
-		     uint64_t value)
-{
-	return write_msr(vcpu, index, value);
 }
 
 const struct apic_ops lapic_ops = {
@@ -709,36 +522,10 @@ const struct apic_ops lapic_ops = {
 	.set_tpr = set_tpr,
 	.access = on_page,
 	.page = page,
-	.read_msr = read_msr,
-	.write_msr = write_msr,
+	.read_msr = lapic_read_msr,
+	.write_msr = lapic_write_msr,
 	.reset = reset,
 };
-
-int lapic_init(struct vm *vm)
-{
-	static const uint32_t ranges[][2] = {
-		{ MSR_APIC_BASE, MSR_APIC_BASE },
-		{ MSR_TSC_DEADLINE, MSR_TSC_DEADLINE },
-		{ MSR_X2APIC_FIRST, MSR_X2APIC_FIRST + REG_SELF_IPI },
-	};
-	unsigned i;
-
-	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
-		struct msr_range range = {
-			.name = "lapic",
-			.first = ranges[i][0],
-			.last = ranges[i][1],
-			.read = on_rdmsr,
-			.write = on_wrmsr,
-		};
-		int error = msr_add(&vm->msrs, &vm->sources, &range);
-
-		if (error)
-			return error;
-	}
-	vm->apic_ops = &lapic_ops;
-	return 0;
-}
 
 /* --- the device ------------------------------------------------------------ */
 
