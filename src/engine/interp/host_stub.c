@@ -503,12 +503,12 @@ static void on_sigfpe(int number, siginfo_t *info, void *frame)
 	gregs[REG_RIP] = context->resume_rip;
 }
 
-static int traps_catch(void)
+void host_traps_catch(void)
 {
 	struct sigaction action = { .sa_sigaction = on_sigfpe,
 				    .sa_flags = SA_SIGINFO | SA_ONSTACK };
 
-	return sigaction(SIGFPE, &action, NULL) < 0 ? -errno : 0;
+	BUG_ON(sigaction(SIGFPE, &action, NULL) < 0);
 }
 
 struct host_unit *host_unit_create(void)
@@ -522,8 +522,6 @@ struct host_unit *host_unit_create(void)
 	unit->has_avx = __builtin_cpu_supports("avx");
 	unit->context.host_mxcsr = 0x1f80;
 	error = arena_map(unit);
-	if (!error)
-		error = traps_catch();
 	if (error) {
 		log_error("interp: executable memory: %s", strerror(-error));
 		host_unit_destroy(unit);

@@ -197,6 +197,7 @@ static bool run_unmasked(struct interp *cpu, const struct host_stub *stub,
 {
 	struct host_context *context = &cpu->host_unit->context;
 
+	host_traps_catch();
 	context_load(cpu, stub, insn);
 	context->mxcsr = cpu->s.fpu.mxcsr;
 	context->has_trapped = false;

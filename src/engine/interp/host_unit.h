@@ -101,6 +101,13 @@ struct host_unit {
 	bool has_avx;
 };
 
+/*
+ * Makes SIGFPE mean what has_trapped says. Called before each run that may
+ * trap: whoever else wants the signal does not get in the way, nor another
+ * vCPU doing the same.
+ */
+void host_traps_catch(void);
+
 /* Finds or builds the stub. Valid until the next call. */
 const struct host_stub *host_stub_find(struct host_unit *unit,
 				       const struct insn *insn);
