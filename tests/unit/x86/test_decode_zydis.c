@@ -511,6 +511,30 @@ static void compare_operands(struct comparison *c)
 		report(c, "operands", insn->nops, count);
 }
 
+/* Where the parts lie in the bytes: what re-encoding an instruction needs. */
+static void compare_layout(struct comparison *c)
+{
+	const struct insn *insn = &c->insn;
+	const ZydisDecodedInstructionRaw *raw = &c->other.raw;
+	unsigned int imm = raw->imm[0].size / 8 + raw->imm[1].size / 8;
+	bool has_modrm = c->other.attributes & ZYDIS_ATTRIB_HAS_MODRM;
+
+	if (insn->opcode != c->other.opcode)
+		report(c, "opcode", insn->opcode, c->other.opcode);
+	if (insn->has_modrm != has_modrm)
+		report(c, "has ModRM", insn->has_modrm, has_modrm);
+	if (has_modrm && insn->off_modrm != raw->modrm.offset)
+		report(c, "ModRM at", insn->off_modrm, raw->modrm.offset);
+	if (insn->disp_len != raw->disp.size / 8)
+		report(c, "disp length", insn->disp_len, raw->disp.size / 8);
+	if (insn->disp_len && insn->off_disp != raw->disp.offset)
+		report(c, "disp at", insn->off_disp, raw->disp.offset);
+	if (insn->imm_len != imm)
+		report(c, "imm length", insn->imm_len, imm);
+	if (imm && insn->off_imm != raw->imm[0].offset)
+		report(c, "imm at", insn->off_imm, raw->imm[0].offset);
+}
+
 /*
  * RFLAGS: what is written must be the same, what is read at least what Zydis
  * says (a row that may leave flags alone reads them).  The engine's own
@@ -560,6 +584,7 @@ static unsigned int compare(struct comparison *c, const uint8_t *bytes,
 	} else if (c->is_ok && !is_same_name(c)) {
 		report(c, "name", c->insn.op, c->other.mnemonic);
 	} else if (c->is_ok) {
+		compare_layout(c);
 		compare_flags(c);
 		if (!has_other_operands(&c->insn))
 			compare_operands(c);
