@@ -32,6 +32,7 @@ struct memory_slot;
 struct doorbell;
 struct apic_ops;
 struct cpuid_table;
+struct msi;
 
 enum run_result {
 	RUN_STOP, /* VCPU_STOP was requested */
@@ -118,6 +119,15 @@ struct engine_ops {
 	/* Either may be NULL: exit_handle rings doorbells itself. */
 	int (*doorbell_add)(struct vm *vm, struct doorbell *doorbell);
 	void (*doorbell_remove)(struct vm *vm, struct doorbell *doorbell);
+
+	/*
+	 * Sends `msi` whenever event_fd is signalled, with no thread of ours in
+	 * between: for back ends outside this process, vhost. Once more with
+	 * the same descriptor changes the message, with NULL ends it; the
+	 * descriptor stays open until then. NULL: the caller reads the eventfd
+	 * and calls msi_send. -ENOSPC past what the engine can carry.
+	 */
+	int (*msi_fd)(struct vm *vm, int event_fd, const struct msi *msi);
 
 	/* On the thread that builds the VM; half-built is fine to destroy. */
 	int (*vcpu_create)(struct vcpu *vcpu, const struct cpuid_table *cpuid);

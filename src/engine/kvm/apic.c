@@ -34,40 +34,110 @@
 
 int kvm_routes_init(struct kvm_vm *kvm)
 {
-	kvm->routes = calloc(
-		1, sizeof(*kvm->routes) +
-			   IOAPIC_PINS * sizeof(kvm->routes->entries[0]));
+	for (unsigned i = 0; i < KVM_MSI_FDS_MAX; i++)
+		kvm->msi_fd[i] = -1;
+	kvm->routes =
+		calloc(1, sizeof(*kvm->routes) +
+				  (IOAPIC_PINS + KVM_MSI_FDS_MAX) *
+					  sizeof(kvm->routes->entries[0]));
 	return kvm->routes ? 0 : -ENOMEM;
 }
 
+/* The entry of a GSI, or the free one after the last. */
 static struct kvm_irq_routing_entry *find_route(struct kvm_irq_routing *routes,
-						unsigned pin)
+						unsigned gsi)
 {
-	for (unsigned i = 0; i < routes->nr; i++)
-		if (routes->entries[i].gsi == pin)
-			return &routes->entries[i];
-	return &routes->entries[routes->nr++];
+	unsigned i = 0;
+
+	while (i < routes->nr && routes->entries[i].gsi != gsi)
+		i++;
+	return &routes->entries[i];
 }
 
-static void route_changed(struct vm *vm, unsigned pin, const struct msi *msi)
+/* Under route_lock. */
+static int set_route(struct kvm_vm *kvm, unsigned gsi, const struct msi *msi)
 {
-	struct kvm_vm *kvm = kvm_vm(vm);
-	struct kvm_irq_routing_entry *entry, wanted = {
-		.gsi = pin,
+	struct kvm_irq_routing_entry *entry = find_route(kvm->routes, gsi);
+	struct kvm_irq_routing_entry wanted = {
+		.gsi = gsi,
 		.type = KVM_IRQ_ROUTING_MSI,
 		.u.msi.address_lo = (uint32_t)msi->address,
 		.u.msi.address_hi = (uint32_t)(msi->address >> 32),
 		.u.msi.data = msi->data,
 	};
+	int error;
 
-	if (pin >= IOAPIC_PINS)
-		return;
-	LOCKED(&kvm->route_lock);
-	entry = find_route(kvm->routes, pin);
-	if (memcmp(entry, &wanted, sizeof(wanted)) == 0)
-		return;
+	if (entry == &kvm->routes->entries[kvm->routes->nr])
+		kvm->routes->nr++;
+	else if (memcmp(entry, &wanted, sizeof(wanted)) == 0)
+		return 0;
 	*entry = wanted;
-	kvm_must(kvm->fd, KVM_SET_GSI_ROUTING, kvm->routes, "interrupt routes");
+	error = kvm_call(kvm->fd, KVM_SET_GSI_ROUTING, kvm->routes);
+	if (error)
+		log_guest(&kvm->route_log, LOG_ERROR,
+			  "kvm: interrupt route of GSI %u: %s", gsi,
+			  strerror(-error));
+	return error;
+}
+
+static void route_changed(struct vm *vm, unsigned pin, const struct msi *msi)
+{
+	struct kvm_vm *kvm = kvm_vm(vm);
+	LOCKED(&kvm->route_lock);
+
+	if (pin < IOAPIC_PINS)
+		set_route(kvm, pin, msi);
+}
+
+static int irqfd(struct kvm_vm *kvm, int event_fd, unsigned gsi, uint32_t flags)
+{
+	struct kvm_irqfd irqfd = {
+		.fd = (uint32_t)event_fd,
+		.gsi = gsi,
+		.flags = flags,
+	};
+
+	return kvm_must(kvm->fd, KVM_IRQFD, &irqfd, "irqfd");
+}
+
+/* Where event_fd is, or -1 for a free place, in msi_fd[]. */
+static unsigned find_place(const struct kvm_vm *kvm, int event_fd)
+{
+	unsigned i = 0;
+
+	while (i < KVM_MSI_FDS_MAX && kvm->msi_fd[i] != event_fd)
+		i++;
+	return i;
+}
+
+int kvm_msi_fd(struct vm *vm, int event_fd, const struct msi *msi)
+{
+	struct kvm_vm *kvm = kvm_vm(vm);
+	unsigned place;
+	int error;
+	LOCKED(&kvm->route_lock);
+
+	if (event_fd < 0)
+		return -EBADF;
+	place = find_place(kvm, event_fd);
+	if (!msi) {
+		if (place == KVM_MSI_FDS_MAX)
+			return -ENOENT;
+		kvm->msi_fd[place] = -1;
+		return irqfd(kvm, event_fd, IOAPIC_PINS + place,
+			     KVM_IRQFD_FLAG_DEASSIGN);
+	}
+	if (place == KVM_MSI_FDS_MAX)
+		place = find_place(kvm, -1);
+	if (place == KVM_MSI_FDS_MAX)
+		return -ENOSPC;
+	error = set_route(kvm, IOAPIC_PINS + place, msi);
+	if (error || kvm->msi_fd[place] == event_fd)
+		return error;
+	error = irqfd(kvm, event_fd, IOAPIC_PINS + place, 0);
+	if (!error)
+		kvm->msi_fd[place] = event_fd;
+	return error;
 }
 
 static void deliver(struct vm *vm, const struct msi *msi)

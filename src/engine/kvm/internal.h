@@ -11,12 +11,14 @@
 #include <stdint.h>
 #include <sys/ioctl.h>
 
+#include "base/log.h"
 #include "core/irq.h"
 #include "core/vm.h"
 #include "x86/cpuid.h"
 
-#define IOAPIC_PINS  24
-#define KVM_MSRS_MAX 64
+#define IOAPIC_PINS	24
+#define KVM_MSI_FDS_MAX 256
+#define KVM_MSRS_MAX	64
 
 /* Engine events, in the order of kvm_events[]. */
 enum kvm_event {
@@ -36,8 +38,11 @@ struct kvm_vm {
 	bool has_msr[KVM_MSRS_MAX]; /* of msr_slots[] */
 	uint64_t tsc_offset; /* of the clock, while it runs */
 
+	/* GSIs: the IOAPIC's pins, then one for each of msi_fd[]. */
 	pthread_mutex_t route_lock;
-	struct kvm_irq_routing *routes; /* of the IOAPIC's pins */
+	struct kvm_irq_routing *routes;
+	int msi_fd[KVM_MSI_FDS_MAX]; /* -1: free */
+	struct log_limit route_log;
 };
 
 struct kvm_vcpu {
@@ -115,6 +120,7 @@ void kvm_clock_changed(struct vm *vm, bool is_running, uint64_t tsc_offset);
 /* apic.c */
 extern const struct apic_ops kvm_apic_ops;
 int kvm_routes_init(struct kvm_vm *kvm);
+int kvm_msi_fd(struct vm *vm, int event_fd, const struct msi *msi);
 /* Before KVM_RUN, own thread: hands over ExtINT and LINT1 as far as may be. */
 void kvm_inject(struct vcpu *vcpu);
 

@@ -327,6 +327,7 @@ const struct engine_ops kvm_engine = {
 	.dirty_sync = dirty_sync,
 	.doorbell_add = kvm_doorbell_add,
 	.doorbell_remove = kvm_doorbell_remove,
+	.msi_fd = kvm_msi_fd,
 	.vcpu_create = kvm_vcpu_create,
 	.vcpu_destroy = kvm_vcpu_destroy,
 	.run = kvm_run,

@@ -5,6 +5,7 @@
  * skipped.
  */
 #include <cpuid.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -476,6 +477,33 @@ static void test_message_wakes_a_halted_vcpu(void **state)
 	vm_fini(&m.vm);
 }
 
+static void test_eventfd_sends_a_message(void **state)
+{
+	const struct msi wrong = { .address = MSI_ADDRESS_BASE, .data = 0x42 };
+	const struct msi msi = { .address = MSI_ADDRESS_BASE, .data = 0x41 };
+	const uint64_t one = 1;
+	int fd = eventfd(0, 0), other = eventfd(0, 0);
+	struct machine m;
+
+	load_guest(&m, guest_wait);
+	set_handler(&m, 0x41);
+	assert_int_equal(kvm_engine.msi_fd(&m.vm, fd, &wrong), 0);
+	assert_int_equal(kvm_engine.msi_fd(&m.vm, other, &wrong), 0);
+	assert_int_equal(kvm_engine.msi_fd(&m.vm, other, NULL), 0);
+	assert_int_equal(kvm_engine.msi_fd(&m.vm, other, NULL), -ENOENT);
+	assert_int_equal(kvm_engine.msi_fd(&m.vm, fd, &msi), 0);
+	start(&m);
+	sleep_ms(20);
+	assert_int_equal(write(fd, &one, sizeof(one)), sizeof(one));
+	vm_join(&m.vm);
+	ended_well(&m);
+	assert_int_equal(word(&m, 0x3000), 0x41);
+	assert_int_equal(kvm_engine.msi_fd(&m.vm, fd, NULL), 0);
+	close(fd);
+	close(other);
+	vm_fini(&m.vm);
+}
+
 static void on_ioapic_eoi(void *ioapic, uint8_t vector)
 {
 	struct machine *m = ioapic;
@@ -794,6 +822,7 @@ int main(void)
 		cmocka_unit_test(test_rom_ignores_writes_and_romd_exits),
 		cmocka_unit_test(test_doorbells_do_not_exit),
 		cmocka_unit_test(test_message_wakes_a_halted_vcpu),
+		cmocka_unit_test(test_eventfd_sends_a_message),
 		cmocka_unit_test(test_eoi_of_a_level_triggered_vector_is_heard),
 		cmocka_unit_test(test_extint_wakes_a_halted_vcpu),
 		cmocka_unit_test(test_extint_from_the_vcpus_own_thread),
