@@ -116,8 +116,13 @@ static uint8_t interrupt(const struct ns16550 *uart)
 static void update_irq(struct ns16550 *uart)
 {
 	bool is_open = (uart->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2;
+	bool level = is_open && interrupt(uart) != IIR_NONE;
 
-	irq_set(&uart->config.irq, is_open && interrupt(uart) != IIR_NONE);
+	/* Most accesses change nothing, and the line goes to two chips. */
+	if (uart->irq == level)
+		return;
+	uart->irq = level;
+	irq_set(&uart->config.irq, level);
 }
 
 /* --- receiver ------------------------------------------------------------- */
@@ -480,6 +485,7 @@ static const struct state_field fields[] = {
 	STATE_FIELD(struct ns16550, divisor, STATE_UINT, 1),
 	STATE_FIELD(struct ns16550, thre_pending, STATE_BOOL, 1),
 	STATE_FIELD(struct ns16550, timeout_pending, STATE_BOOL, 1),
+	STATE_FIELD(struct ns16550, irq, STATE_BOOL, 1),
 	STATE_FIELD(struct ns16550, rx, STATE_BYTES, 1),
 	STATE_FIELD(struct ns16550, rx_errors, STATE_BYTES, 1),
 	STATE_FIELD(struct ns16550, rx_count, STATE_UINT, 1),

@@ -55,6 +55,7 @@ struct ns16550 {
 			    * written */
 	bool timeout_pending; /* character timeout */
 	bool receive_refused; /* receive_ready is owed */
+	bool irq; /* level on the line */
 
 	uint8_t rx[NS16550_FIFO], rx_errors[NS16550_FIFO];
 	uint32_t rx_count;
