@@ -34,7 +34,7 @@ static uint8_t *world_page(void *world, gpa_t gpa, bool *is_writable)
 	return memory->guest + slot.offset + (gpa - slot.base);
 }
 
-static void world_dirty(void *world, gpa_t gpa)
+static bool world_dirty(void *world, gpa_t gpa)
 {
 	struct memory *memory = &((struct vcpu *)world)->vm->memory;
 	struct memory_slot slot;
@@ -42,6 +42,7 @@ static void world_dirty(void *world, gpa_t gpa)
 	if (memory_find(memory, gpa, &slot) && slot.is_logged)
 		memory_mark_dirty(memory, slot.offset + (gpa - slot.base),
 				  PAGE_SIZE);
+	return true;
 }
 
 /* After what may have changed which interrupt is deliverable. */

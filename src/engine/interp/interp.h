@@ -46,8 +46,12 @@ struct interp_ops {
 	 * the guest view, or NULL: then every access is an MMIO exit.
 	 */
 	uint8_t *(*page)(void *world, gpa_t gpa, bool *is_writable);
-	/* The page is about to be written: dirty log. */
-	void (*dirty)(void *world, gpa_t gpa);
+	/*
+	 * The page is about to be written: dirty log. False: the right to write
+	 * is not to be remembered, so that every write asks (bt: the page has
+	 * translated code).
+	 */
+	bool (*dirty)(void *world, gpa_t gpa);
 	/* Everything that is an exit: exit_handle, or a test's own. */
 	enum exit_action (*exit)(void *world, struct exit *exit);
 	uint64_t (*tsc)(void *world);
@@ -61,19 +65,25 @@ struct interp_ops {
 
 /*
  * Software TLB: per kind of access and per privilege view, direct mapped. An
- * entry hits when tag equals (linear page | generation); addend turns a linear
- * address into a host pointer. mmu.c tells how generations stand for PCIDs.
+ * entry hits when tag equals (linear page ^ generation). The generation stands in
+ * the bits of the page's address that the index implies, so that
+ *	address ^ tag ^ generation
+ * is the offset in the page for a hit and larger than any offset otherwise: one
+ * comparison checks page, generation, canonical form and page crossing. tlb.c
+ * tells how generations stand for PCIDs.
  */
 enum mmu_access { MMU_READ, MMU_WRITE, MMU_EXEC, MMU_ACCESSES };
 
 /* User; supervisor; supervisor with SMAP in force (CR4.SMAP, AC = 0). */
 enum mmu_view { MMU_USER, MMU_SUPERVISOR, MMU_SMAP, MMU_VIEWS };
 
-#define TLB_ENTRIES 512
+#define TLB_ENTRIES	512
+
+#define TLB_GENERATIONS TLB_ENTRIES
 
 struct tlb_entry {
 	uint64_t tag;
-	uintptr_t addend;
+	uint8_t *host; /* the page */
 };
 
 /* Translations of a PCID that is not the current one. */
@@ -87,9 +97,10 @@ struct tlb_bank {
 struct tlb {
 	struct tlb_entry entry[MMU_VIEWS][MMU_ACCESSES][TLB_ENTRIES];
 	gpa_t code_gpa[MMU_VIEWS][TLB_ENTRIES]; /* of the MMU_EXEC entries */
-	/* Bits 11:0 of a tag, never 0, for either half of the linear space:
+	/* Number << PAGE_SHIFT, never 0, for either half of the linear space:
 	 * bit 63 of the address chooses. */
 	uint64_t generation[2];
+	uint32_t page_flushes; /* how often tlb_flush_page was called */
 	/* ---- mmu.c's own */
 	uint16_t last_generation;
 	uint16_t pcid;

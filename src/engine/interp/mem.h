@@ -21,7 +21,7 @@ const uint8_t *mem_fetch_slow(struct interp *cpu, gva_t gva, gpa_t *gpa);
 
 static inline uint64_t tlb_tag(const struct interp *cpu, gva_t gva)
 {
-	return (gva & PAGE_MASK) | cpu->tlb.generation[gva >> 63];
+	return (gva & PAGE_MASK) ^ cpu->tlb.generation[gva >> 63];
 }
 
 static inline unsigned tlb_index(gva_t gva)
@@ -29,19 +29,17 @@ static inline unsigned tlb_index(gva_t gva)
 	return (gva >> PAGE_SHIFT) % TLB_ENTRIES;
 }
 
-/*
- * The host address of [gva, +size), or NULL. The tag is compared with the last
- * byte's page, the index is the first byte's: an operand on two pages misses.
- */
+/* The host address of [gva, +size), or NULL; an operand on two pages misses. */
 static inline uint8_t *tlb_find(struct interp *cpu, enum mmu_view view,
 				enum mmu_access access, gva_t gva,
 				unsigned size)
 {
 	const struct tlb_entry *entry =
 		&cpu->tlb.entry[view][access][tlb_index(gva)];
+	uint64_t offset = gva ^ entry->tag ^ cpu->tlb.generation[gva >> 63];
 
-	if (likely(entry->tag == tlb_tag(cpu, gva + size - 1)))
-		return (uint8_t *)(uintptr_t)(gva + entry->addend);
+	if (likely(offset <= PAGE_SIZE - size))
+		return entry->host + offset;
 	return NULL;
 }
 

@@ -96,11 +96,11 @@ static const enum walk_kind walk_kinds[] = {
 };
 
 static void set_entry(struct interp *cpu, enum mmu_view view,
-		      enum mmu_access access, gva_t gva, const uint8_t *host)
+		      enum mmu_access access, gva_t gva, uint8_t *host)
 {
 	cpu->tlb.entry[view][access][tlb_index(gva)] = (struct tlb_entry){
 		.tag = tlb_tag(cpu, gva),
-		.addend = (uintptr_t)host - (gva & PAGE_MASK),
+		.host = host,
 	};
 }
 
@@ -110,7 +110,7 @@ static void set_entry(struct interp *cpu, enum mmu_view view,
  */
 static void fill(struct interp *cpu, gva_t gva, enum mmu_view view,
 		 enum mmu_access access, const struct walk_page *page,
-		 const uint8_t *host)
+		 uint8_t *host)
 {
 	if (page->size > PAGE_SIZE)
 		tlb_note_large(cpu, gva, page->size);
@@ -137,10 +137,11 @@ static void place_page(struct interp *cpu, gva_t gva, enum mmu_access access,
 	place->host = NULL;
 	if (!host || (access == MMU_WRITE && !is_writable))
 		return;
-	if (access == MMU_WRITE)
-		cpu->ops->dirty(cpu->world, page->gpa & PAGE_MASK);
-	fill(cpu, gva, view, access, page, host);
 	place->host = host + (gva & ~PAGE_MASK);
+	if (access == MMU_WRITE &&
+	    !cpu->ops->dirty(cpu->world, page->gpa & PAGE_MASK))
+		return;
+	fill(cpu, gva, view, access, page, host);
 }
 
 bool mmu_translate(struct interp *cpu, gva_t gva, enum mmu_access access,

@@ -4,7 +4,7 @@
  * their translations, how global pages survive (SDM 3, 4.10).
  *
  * A tag holds a generation number; an entry of another generation does not
- * hit. Flushing takes a new number. When the 4095 numbers are used up the
+ * hit. Flushing takes a new number. When the numbers are used up the
  * whole TLB is cleared and counting starts again.
  *
  * The two halves of the linear address space have a number each:
@@ -29,24 +29,45 @@ static void forget_banks(struct tlb *tlb)
 	memset(tlb->bank, 0, sizeof(tlb->bank));
 }
 
+/* Generation 0, which no lookup asks for. */
+static uint64_t no_tag(unsigned index)
+{
+	return (uint64_t)index << PAGE_SHIFT;
+}
+
+static void clear_entries(struct tlb *tlb)
+{
+	for (unsigned view = 0; view < MMU_VIEWS; view++)
+		for (unsigned access = 0; access < MMU_ACCESSES; access++)
+			for (unsigned i = 0; i < TLB_ENTRIES; i++)
+				tlb->entry[view][access][i].tag = no_tag(i);
+}
+
+static void set_generation(struct tlb *tlb, unsigned half, uint64_t number)
+{
+	tlb->generation[half] = number << PAGE_SHIFT;
+}
+
 static void clear_all(struct tlb *tlb)
 {
-	memset(tlb->entry, 0, sizeof(tlb->entry));
+	clear_entries(tlb);
 	memset(tlb->large_2m, 0, sizeof(tlb->large_2m));
 	tlb->large_1g = 0;
 	tlb->has_local_high = false;
 	forget_banks(tlb);
-	tlb->generation[0] = 1;
-	tlb->generation[1] = 2;
+	set_generation(tlb, 0, 1);
+	set_generation(tlb, 1, 2);
 	tlb->last_generation = 2;
 }
 
 static void renew(struct tlb *tlb, unsigned half)
 {
-	if (tlb->last_generation >= PAGE_SIZE - 1)
+	/* 0: as calloc left it. */
+	if (!tlb->last_generation ||
+	    tlb->last_generation >= TLB_GENERATIONS - 1)
 		clear_all(tlb);
 	else
-		tlb->generation[half] = ++tlb->last_generation;
+		set_generation(tlb, half, ++tlb->last_generation);
 	if (half)
 		tlb->has_local_high = false;
 }
@@ -103,7 +124,7 @@ static void save_current(struct tlb *tlb)
 	if (!bank)
 		bank = &tlb->bank[tlb->next_bank++ % TLB_BANKS];
 	bank->pcid = tlb->pcid;
-	bank->generation = tlb->generation[0];
+	bank->generation = (uint16_t)(tlb->generation[0] >> PAGE_SHIFT);
 }
 
 void tlb_flush_pcid(struct interp *cpu, uint16_t pcid)
@@ -136,7 +157,7 @@ void tlb_load_cr3(struct interp *cpu, bool keep)
 	tlb->pcid = pcid;
 	bank = find_bank(tlb, pcid);
 	if (keep && bank) {
-		tlb->generation[0] = bank->generation;
+		set_generation(tlb, 0, bank->generation);
 	} else {
 		renew(tlb, 0);
 		count_flush(cpu);
@@ -175,6 +196,7 @@ void tlb_flush_page(struct interp *cpu, gva_t gva)
 	unsigned index = tlb_index(gva);
 
 	cpu->end_block = true;
+	tlb->page_flushes++;
 	if ((tlb->large_1g & BIT(hash_1g(gva))) ||
 	    (tlb->large_2m[hash_2m(gva) / 64] & BIT(hash_2m(gva) % 64))) {
 		tlb_flush(cpu);
@@ -185,8 +207,10 @@ void tlb_flush_page(struct interp *cpu, gva_t gva)
 			struct tlb_entry *entry =
 				&tlb->entry[view][access][index];
 
-			if ((entry->tag & PAGE_MASK) == (gva & PAGE_MASK))
-				entry->tag = 0;
+			/* Whatever its generation. */
+			if (!((entry->tag ^ gva) &
+			      ~(TLB_ENTRIES * PAGE_SIZE - 1)))
+				entry->tag = no_tag(index);
 		}
 	}
 }

@@ -17,8 +17,9 @@ static uint8_t *world_page(void *world, gpa_t gpa, bool *is_writable)
 	return machine->ram + gpa;
 }
 
-static void world_dirty(void *world, gpa_t gpa)
+static bool world_dirty(void *world, gpa_t gpa)
 {
+	return true;
 }
 
 static enum exit_action world_exit(void *world, struct exit *exit)

@@ -20,12 +20,13 @@ static uint8_t *world_page(void *self, gpa_t gpa, bool *is_writable)
 	return gpa < WORLD_RAM_SIZE ? world->ram + gpa : NULL;
 }
 
-static void world_dirty(void *self, gpa_t gpa)
+static bool world_dirty(void *self, gpa_t gpa)
 {
 	struct world *world = self;
 
 	world->dirty_count++;
 	world->dirty_last = gpa;
+	return true;
 }
 
 static enum exit_action world_exit(void *self, struct exit *exit)
