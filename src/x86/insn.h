@@ -136,7 +136,7 @@ struct insn {
 	uint8_t base; /* 0..15 or enum insn_reg */
 	uint8_t index; /* 0..15 (VSIB: 0..31) or INSN_REG_NONE */
 	uint8_t scale; /* 1, 2, 4, 8 */
-	uint8_t cond; /* JCC SETCC CMOVCC: condition 0..15 */
+	uint8_t cond; /* low opcode bits: condition of JCC SETCC CMOVCC */
 	uint8_t opcode; /* the last opcode byte */
 	uint8_t modrm;
 	uint8_t off_opcode; /* of the last opcode byte */
@@ -278,7 +278,7 @@ const struct insn_feature_info *insn_feature_info(enum insn_feature feature);
 /* insn_op_name: mnemonic in capitals, as in the enum without OP_. */
 const char *insn_op_name(enum x86_op op);
 
-/* True when OP_n is an operand in memory that ModRM or a moffs addresses. */
+/* Memory that ModRM or a moffs addresses; strings are kinds of their own. */
 static inline bool operand_is_mem(const struct operand *operand)
 {
 	return operand->kind == OPND_MEM || operand->kind == OPND_MOFFS;
