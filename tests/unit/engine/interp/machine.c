@@ -245,7 +245,8 @@ uint64_t machine_frame_rip(const struct machine *machine)
 			   1 << VECTOR_AC;
 	const uint8_t *frame = machine->ram + machine->cpu->s.gpr[RSP];
 
-	if (vectors >> machine_vector(machine) & 1)
+	if (machine_vector(machine) < 32 &&
+	    (vectors >> machine_vector(machine) & 1))
 		frame += 8;
 	return load_u64(frame);
 }
