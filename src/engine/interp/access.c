@@ -10,6 +10,8 @@
 
 #include <pthread.h>
 
+#include "engine/interp/debug.h"
+
 /* --- segmentation --------------------------------------------------------- */
 
 static bool is_protected(const struct interp *cpu)
@@ -65,6 +67,8 @@ gva_t mem_linear(struct interp *cpu, enum segment segment, uint64_t offset,
 
 	if (unlikely(!linear(cpu, segment, offset, size, access, &gva)))
 		interp_fault(cpu, segment == SEG_SS ? VECTOR_SS : VECTOR_GP, 0);
+	if (unlikely(cpu->has_breakpoints))
+		debug_note_access(cpu, gva, size, access);
 	return gva;
 }
 
@@ -273,6 +277,9 @@ uint8_t *mem_span(struct interp *cpu, enum segment segment, uint64_t offset,
 	struct mem_place place;
 	gva_t gva;
 
+	/* Breakpoints want each element. */
+	if (unlikely(cpu->has_breakpoints))
+		return NULL;
 	/* Before limits are checked: the cut depends on the base only. */
 	gva = cpu->s.segment[segment].base;
 	if (cpu->mode == X86_MODE_64 && segment < SEG_FS)

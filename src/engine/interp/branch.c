@@ -160,6 +160,8 @@ static void exec_into(struct interp *cpu, const struct insn *insn)
 static void exec_int1(struct interp *cpu, const struct insn *insn)
 {
 	cpu->s.rip = cpu->next_rip;
+	/* Its landing counts it; the walk over the block does too. */
+	cpu->instructions--;
 	raise_event(cpu, CPU_EVENT_EXCEPTION, VECTOR_DB);
 }
 

@@ -266,7 +266,7 @@ static void write_dr(struct interp *cpu, unsigned number, uint64_t value)
 		dr[7] = (value & DR7_WRITABLE) | DR7_FIXED1;
 	else
 		dr[number] = value;
-	cpu->end_block = true;
+	interp_mode_changed(cpu);
 }
 
 static void exec_mov_dr(struct interp *cpu, const struct insn *insn)

@@ -17,6 +17,7 @@
 
 #include "core/vcpu.h"
 #include "engine/interp/block.h"
+#include "engine/interp/debug.h"
 #include "engine/interp/host_unit.h"
 #include "engine/interp/operand.h"
 
@@ -90,7 +91,9 @@ void interp_mode_changed(struct interp *cpu)
 
 	cpu->mode = mode_of(s);
 	cpu->cpl = privilege_of(s);
-	cpu->is_flat = cpu->mode == X86_MODE_64 && !checks_alignment(cpu);
+	cpu->has_breakpoints = debug_has_breakpoints(s);
+	cpu->is_flat = cpu->mode == X86_MODE_64 && !checks_alignment(cpu) &&
+		       !cpu->has_breakpoints;
 	if (cpu->cpl == 3)
 		cpu->view = MMU_USER;
 	else if ((s->cr4 & CR4_SMAP) && !(s->rflags & RFLAGS_AC))
@@ -229,35 +232,64 @@ static bool deliver(struct interp *cpu, const struct cpu_event *event)
  */
 static bool traps_after(const struct interp *cpu, enum x86_op op)
 {
-	if (cpu->s.mov_ss_shadow)
-		return false;
 	return op != OP_SYSCALL || (cpu->s.rflags & RFLAGS_TF);
 }
 
-/* One instruction, with what is due after it. False: shut down. */
-static bool step(struct interp *cpu)
+static bool deliver_debug(struct interp *cpu, uint64_t dr6)
 {
-	bool has_tf = cpu->s.rflags & RFLAGS_TF;
-	const struct block *block = block_find(cpu, NULL);
-	struct cpu_event trap = {
+	const struct cpu_event event = {
 		.is_valid = true,
 		.kind = CPU_EVENT_EXCEPTION,
 		.vector = VECTOR_DB,
-		.payload = DR6_BS,
+		.payload = dr6,
 	};
 
+	return deliver(cpu, &event);
+}
+
+/* An instruction breakpoint is a fault, which RF holds off (SDM 3, 17.3.1.1). */
+static uint64_t code_hits(const struct interp *cpu)
+{
+	uint64_t base = cpu->mode == X86_MODE_64 ? 0 :
+						   cpu->s.segment[SEG_CS].base;
+
+	if (!cpu->has_breakpoints || (cpu->s.rflags & RFLAGS_RF))
+		return 0;
+	return debug_code_hits(cpu, base + cpu->s.rip);
+}
+
+/* One instruction, with what is due before and after it. False: shut down. */
+static bool step(struct interp *cpu)
+{
+	bool has_tf = cpu->s.rflags & RFLAGS_TF;
+	uint64_t hits = code_hits(cpu);
+	const struct block *block;
+
+	if (hits) {
+		cpu->s.rflags |= RFLAGS_RF;
+		return deliver_debug(cpu, hits);
+	}
+	block = block_find(cpu, NULL);
 	block_length(cpu, block);
+	/* What MOV SS hit waits until after the instruction that follows. */
+	if (!cpu->s.mov_ss_shadow)
+		cpu->debug_hits = 0;
 	cpu->s.sti_shadow = cpu->s.mov_ss_shadow = false;
 	cpu->s.rflags &= ~RFLAGS_RF;
 	run_block(cpu, block, 1);
+	hits = cpu->debug_hits;
 	if (has_tf && traps_after(cpu, block->op[0].insn.op))
-		return deliver(cpu, &trap);
-	return true;
+		hits |= DR6_BS;
+	if (!hits || cpu->s.mov_ss_shadow)
+		return true;
+	cpu->debug_hits = 0;
+	return deliver_debug(cpu, hits);
 }
 
 static bool must_step(const struct interp *cpu, uint64_t end)
 {
 	return cpu->s.sti_shadow || cpu->s.mov_ss_shadow ||
+	       cpu->has_breakpoints ||
 	       (cpu->s.rflags & (RFLAGS_TF | RFLAGS_RF)) ||
 	       end - cpu->instructions < BLOCK_INSNS_MAX;
 }

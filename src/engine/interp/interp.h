@@ -130,13 +130,17 @@ struct interp {
 	/* The block ends after this instruction: mode, mapping, interrupt
 	 * flag or own code changed. */
 	bool end_block;
-	/* Derived from s by interp_mode_changed. */
+	/* Derived from s by interp_mode_changed, up to has_breakpoints. */
 	enum x86_mode mode;
 	uint8_t cpl;
 	enum mmu_view view; /* of data accesses */
 	/* 64-bit: DS ES SS CS bases are 0, no limits; and no alignment
 	 * checks (CR0.AM, AC, CPL 3), which only the slow path makes. */
 	bool is_flat;
+	/* DR7 enables some: the run loop steps, is_flat is off (debug.h). */
+	bool has_breakpoints;
+	/* DR6 bits that accesses of this instruction hit. */
+	uint64_t debug_hits;
 
 	uint64_t instructions; /* retired */
 	/* Set by vcpu_request through kick: look at vcpu->requests. */
@@ -157,8 +161,8 @@ struct interp {
 	struct cpu_event pending; /* what interp_fault raised */
 };
 
-/* Recomputes mode, cpl, view, is_flat; ends the block. Call after any change of
- * CR0, CR4, EFER, RFLAGS.AC/VM, CS or SS. */
+/* Recomputes what is derived from s; ends the block. Call after any change of
+ * CR0, CR4, EFER, DR7, RFLAGS.AC/VM, CS or SS. */
 void interp_mode_changed(struct interp *cpu);
 
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* IN and OUT, and who may: IOPL and the I/O permission bitmap, SDM 1, 19.5. */
 #include "engine/interp/handlers.h"
+#include "engine/interp/debug.h"
 #include "engine/interp/flags.h"
 #include "engine/interp/mmu.h"
 #include "engine/interp/operand.h"
@@ -48,6 +49,8 @@ uint64_t io_read(struct interp *cpu, uint16_t port, unsigned size)
 		},
 	};
 
+	if (unlikely(cpu->has_breakpoints))
+		debug_note_port(cpu, port, size);
 	if (interp_exit(cpu, &exit) == EXIT_FAULT)
 		fault_gp(cpu, 0);
 	return truncate(exit.io.access.value, size);
@@ -64,6 +67,8 @@ void io_write(struct interp *cpu, uint16_t port, uint64_t value, unsigned size)
 		},
 	};
 
+	if (unlikely(cpu->has_breakpoints))
+		debug_note_port(cpu, port, size);
 	if (interp_exit(cpu, &exit) == EXIT_FAULT)
 		fault_gp(cpu, 0);
 }

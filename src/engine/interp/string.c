@@ -262,10 +262,13 @@ static bool repeat_chunk(struct interp *cpu, const struct insn *insn,
 
 /*
  * Leaves before the repetition is done: the same instruction again, after
- * whatever is due. It has not retired.
+ * whatever is due. It has not retired. RF keeps a breakpoint on it from being
+ * hit once more (SDM 3, 17.3.1.1).
  */
 static void repeat_later(struct interp *cpu)
 {
+	if (cpu->has_breakpoints)
+		cpu->s.rflags |= RFLAGS_RF;
 	cpu->next_rip = cpu->s.rip;
 	cpu->end_block = true;
 	cpu->instructions--;
@@ -316,7 +319,7 @@ static void exec_repeated(struct interp *cpu, const struct insn *insn,
 		polls += repeat_part(cpu, insn, once, index_of(cpu, RCX, insn));
 		if (!index_of(cpu, RCX, insn) || !goes_on(cpu, insn))
 			return;
-		if (before & RFLAGS_TF)
+		if ((before & RFLAGS_TF) || cpu->debug_hits)
 			break;
 		if (polls >= ELEMENTS_PER_POLL) {
 			polls = 0;
@@ -385,7 +388,7 @@ static void exec_io_string(struct interp *cpu, const struct insn *insn)
 		count_down(cpu, insn, 1);
 		if (!index_of(cpu, RCX, insn))
 			return;
-		if ((cpu->s.rflags & RFLAGS_TF) ||
+		if ((cpu->s.rflags & RFLAGS_TF) || cpu->debug_hits ||
 		    atomic_load_explicit(&cpu->attention,
 					 memory_order_relaxed)) {
 			repeat_later(cpu);

@@ -43,13 +43,25 @@ CODE(calls, "mov $0x20000, %ebx; 1: mov %rbx, %rdi; call 2f; add $8, %rbx;"
 	    "sub $1, %r12; 3: mov %r12, %rax; pop %rbx; pop %r12; pop %rbp;"
 	    "ret");
 
-static void measure(const char *name, const uint8_t *begin, const uint8_t *end)
+/* The same in 32-bit code. */
+CODE(calls32, ".code32; mov $0x20000, %ebx; 1: mov %ebx, %edi; call 2f;"
+	      "add $8, %ebx; and $0x20ff8, %ebx; jmp 1b;"
+	      "2: push %ebp; mov %esp, %ebp; push %esi; push %ebx;"
+	      "mov (%edi), %eax; lea 1(%eax), %edx; mov %edx, (%edi);"
+	      "movzbl 4(%edi), %ecx; test %cl, %cl; jne 3f; xor %esi, %esi;"
+	      "shr $3, %eax; and $7, %eax; cmp $5, %eax; ja 3f;"
+	      "sub $1, %esi; 3: mov %esi, %eax; pop %ebx; pop %esi; pop %ebp;"
+	      "ret; .code64");
+
+static void measure(const char *name, enum x86_mode mode, const uint8_t *begin,
+		    const uint8_t *end)
 {
-	struct machine *m = machine_create(X86_MODE_64);
+	struct machine *m = machine_create(mode);
 	uint64_t count = test_scale(3, 30, 100) * 1000000;
 	double start, rate;
 
-	machine_paging(m);
+	if (mode == X86_MODE_64)
+		machine_paging(m);
 	machine_load(m, MACHINE_CODE, begin, (size_t)(end - begin));
 	start = seconds();
 	assert_int_equal(interp_execute(m->cpu, count), INTERP_LEAVE);
@@ -62,8 +74,9 @@ static void measure(const char *name, const uint8_t *begin, const uint8_t *end)
 
 static void test_speed(void **state)
 {
-	measure("sort", sort_begin, sort_end);
-	measure("calls", calls_begin, calls_end);
+	measure("sort", X86_MODE_64, sort_begin, sort_end);
+	measure("calls", X86_MODE_64, calls_begin, calls_end);
+	measure("calls, 32-bit", X86_MODE_32, calls32_begin, calls32_end);
 }
 
 int main(void)
