@@ -8,6 +8,7 @@
  * delivering is the instruction's: it returns to s.rip. Nothing but the new
  * stack's memory changes before the whole frame has been written.
  */
+#include "core/vcpu.h"
 #include "engine/interp/segment.h"
 
 #define ERROR_EXT BIT(0)
@@ -261,10 +262,21 @@ static struct cpu_event combine(const struct cpu_event *first,
 	};
 }
 
+static void count_event(struct interp *cpu, const struct cpu_event *event)
+{
+	if (cpu->vcpu)
+		vcpu_event(cpu->vcpu,
+			   event->kind == CPU_EVENT_INTERRUPT ?
+				   INTERP_INTERRUPTS :
+				   INTERP_EXCEPTIONS,
+			   1);
+}
+
 bool event_deliver(struct interp *cpu, const struct cpu_event *event)
 {
 	struct cpu_event current = *event;
 
+	count_event(cpu, event);
 	commit_payload(cpu, &current);
 	while (!try_deliver(cpu, &current)) {
 		struct cpu_event second = cpu->pending;
