@@ -84,6 +84,37 @@ int entry_write(struct memory *memory, enum entry_protocol protocol)
 	return error;
 }
 
+#define MTRR_UC		  0x00ull
+#define MTRR_WP		  0x05ull
+#define MTRR_WB		  0x06ull
+#define MTRR_EIGHT(type)  ((type)*0x0101010101010101ull)
+#define MTRR_FIXED_ENABLE BIT(10)
+#define MTRR_ENABLE	  BIT(11)
+#define MTRR_VALID	  BIT(11)
+
+static void set_uncached(uint64_t mtrr[2], uint64_t base, uint64_t size,
+			 unsigned address_bits)
+{
+	mtrr[0] = base | MTRR_UC;
+	mtrr[1] = (BITS(address_bits - 1, 12) & ~(size - 1)) | MTRR_VALID;
+}
+
+void entry_set_mtrrs(struct cpu_msrs *msr, unsigned address_bits)
+{
+	msr->mtrr_def_type = MTRR_WB | MTRR_FIXED_ENABLE | MTRR_ENABLE;
+	/* [0]: 0, [1]: 80000h, [2]: a0000h, [3] to [10]: c0000h to 1 MiB */
+	for (int i = 0; i < 11; i++)
+		msr->mtrr_fixed[i] = MTRR_EIGHT(i < 2  ? MTRR_WB :
+						i == 2 ? MTRR_UC :
+							 MTRR_WP);
+	/* The hole: a range is a power of two, at a multiple of its size. */
+	set_uncached(msr->mtrr_physical[0], BOARD_ECAM_BASE, BOARD_ECAM_SIZE,
+		     address_bits);
+	set_uncached(msr->mtrr_physical[1], BOARD_ECAM_BASE + BOARD_ECAM_SIZE,
+		     MEMORY_HOLE_END - BOARD_ECAM_BASE - BOARD_ECAM_SIZE,
+		     address_bits);
+}
+
 void entry_state(struct cpu_state *state, enum entry_protocol protocol,
 		 uint64_t rip)
 {

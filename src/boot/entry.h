@@ -20,5 +20,12 @@ enum entry_protocol {
 /* 0 or -EFAULT. */
 int entry_write(struct memory *memory, enum entry_protocol protocol);
 
+/*
+ * What firmware leaves in the MTRRs of every processor (SDM 3, 11.11): all is
+ * write-back but the VGA window and the PCI hole. A kernel that finds them
+ * disabled goes without PAT, and complains where they differ.
+ */
+void entry_set_mtrrs(struct cpu_msrs *msr, unsigned address_bits);
+
 void entry_state(struct cpu_state *state, enum entry_protocol protocol,
 		 uint64_t rip);

@@ -36,6 +36,7 @@
 #include "boot/unpack.h"
 #include "core/engine.h"
 #include "core/vm.h"
+#include "x86/cpuid.h"
 
 #define PVH_CMDLINE_MAX 2047 /* Linux's COMMAND_LINE_SIZE, less the NUL */
 #define PVH_INITRD_MAX	0x7fffffffu
@@ -384,9 +385,37 @@ static int apply_params(struct boot *boot, struct memory *memory)
 	return params_write_zero_page(memory, &params);
 }
 
+/* Of physical addresses, CPUID 80000008h:EAX[7:0]; 36 where it is silent. */
+static unsigned address_bits(const struct vm *vm)
+{
+	const struct cpuid_leaf *leaf =
+		vm->cpuid ? cpuid_find(vm->cpuid, 0x80000008, 0) : NULL;
+
+	return leaf && (leaf->eax & 0xff) >= 36 ? leaf->eax & 0xff : 36;
+}
+
+/* The others wait for a SIPI, as after reset, but for what firmware does. */
+static int apply_states(struct boot *boot, struct vm *vm)
+{
+	/* Too large for a stack that others may have made small. */
+	struct cpu_state *state =
+		aligned_alloc(_Alignof(struct cpu_state), sizeof(*state));
+	int error = state ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; i < vm->vcpu_count && !error; i++) {
+		if (i == 0)
+			entry_state(state, boot->protocol, boot->entry);
+		else
+			cpu_state_reset(state, false);
+		entry_set_mtrrs(&state->msr, address_bits(vm));
+		error = vm->engine_ops->set_state(vm->vcpus[i], state);
+	}
+	free(state);
+	return error;
+}
+
 int boot_apply(struct boot *boot, struct vm *vm)
 {
-	struct cpu_state *state;
 	int error = apply_kernel(boot, &vm->memory);
 
 	if (error == -EIO || error == -EFAULT)
@@ -411,15 +440,9 @@ int boot_apply(struct boot *boot, struct vm *vm)
 	if (error)
 		return refuse("boot", error, "write to guest memory: %s",
 			      strerror(-error));
-	/* Too large for a stack that others may have made small. */
-	state = aligned_alloc(_Alignof(struct cpu_state), sizeof(*state));
-	if (!state)
-		return refuse("boot", -ENOMEM, "out of memory");
-	entry_state(state, boot->protocol, boot->entry);
-	error = vm->engine_ops->set_state(vm->vcpus[0], state);
-	free(state);
+	error = apply_states(boot, vm);
 	if (error)
-		return refuse("boot", error, "first state of vCPU 0: %s",
+		return refuse("boot", error, "first state of the vCPUs: %s",
 			      strerror(-error));
 	return 0;
 }

@@ -24,6 +24,7 @@
 #include "boot/boot.h"
 #include "boot/e820.h"
 #include "core/vm.h"
+#include "x86/cpuid.h"
 
 #define RAM	    (64ull << 20)
 #define KERNEL	    0x1000000ull
@@ -37,7 +38,18 @@ static unsigned times_set;
 
 static int fake_set_state(struct vcpu *vcpu, const struct cpu_state *state)
 {
-	assert_int_equal(vcpu->index, 0);
+	/* Every processor's memory types are the same. */
+	assert_int_equal(state->msr.mtrr_def_type, 0xc06);
+	assert_int_equal(state->msr.mtrr_fixed[0], 0x0606060606060606);
+	assert_int_equal(state->msr.mtrr_fixed[2], 0);
+	assert_int_equal(state->msr.mtrr_physical[0][0], 0xb0000000);
+	assert_int_equal(state->msr.mtrr_physical[0][1], 0xfff0000800);
+	assert_int_equal(state->msr.mtrr_physical[1][0], 0xc0000000);
+	assert_int_equal(state->msr.mtrr_physical[1][1], 0xffc0000800);
+	if (vcpu->index) {
+		assert_int_equal(state->activity, CPU_WAIT_SIPI);
+		return 0;
+	}
 	seen = *state;
 	times_set++;
 	return 0;
@@ -47,6 +59,11 @@ static int fake_create(struct vcpu *vcpu, const struct cpuid_table *cpuid)
 {
 	return 0;
 }
+
+static const struct cpuid_table cpuid = {
+	.count = 1,
+	.leaf = { { .leaf = 0x80000008, .eax = 0x3028 } },
+};
 
 static const struct engine_ops fake = { .name = "fake",
 					.vcpu_create = fake_create,
@@ -392,7 +409,8 @@ static int setup(void **state)
 	if (vm_init(&f->vm, "test", &fake) ||
 	    memory_init(&f->vm.memory, &f->vm, RAM, 0))
 		return -1;
-	return vm_add_vcpu(&f->vm);
+	f->vm.cpuid = &cpuid;
+	return vm_add_vcpu(&f->vm) || vm_add_vcpu(&f->vm);
 }
 
 static int teardown(void **state)
