@@ -242,11 +242,10 @@ ALWAYS_INLINE void alu_binary(struct interp *cpu, const struct insn *insn,
 #define SIZES(X, op) \
 	SHAPES(X, op, 1) SHAPES(X, op, 2) SHAPES(X, op, 4) SHAPES(X, op, 8)
 /* clang-format off */
-#define BINARY_OPS(X)                                                         \
-	SIZES(X, ADD)                                                         \
-	SIZES(X, OR)                                                          \
-	SIZES(X, ADC) SIZES(X, SBB) SIZES(X, AND) SIZES(X, SUB) SIZES(X, XOR) \
-		SIZES(X, CMP) SIZES(X, TEST)
+#define BINARY_OPS(X)                                       \
+	SIZES(X, ADD) SIZES(X, OR) SIZES(X, ADC)            \
+	SIZES(X, SBB) SIZES(X, AND) SIZES(X, SUB)           \
+	SIZES(X, XOR) SIZES(X, CMP) SIZES(X, TEST)
 /* clang-format on */
 
 #define X(op, size, shape)                                                \

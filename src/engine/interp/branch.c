@@ -37,19 +37,17 @@ ALWAYS_INLINE void branch_relative(struct interp *cpu, const struct insn *insn)
 			branch_relative(cpu, insn);          \
 	}
 /* clang-format off */
-X(0)
-X(1)
-X(2)
-X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
-/* clang-format on */
+X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
+X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
 #undef X
 
-	static interp_fn *const jcc_fn[16] = {
-		exec_jcc_0,  exec_jcc_1,  exec_jcc_2,  exec_jcc_3,
-		exec_jcc_4,  exec_jcc_5,  exec_jcc_6,  exec_jcc_7,
-		exec_jcc_8,  exec_jcc_9,  exec_jcc_10, exec_jcc_11,
-		exec_jcc_12, exec_jcc_13, exec_jcc_14, exec_jcc_15,
-	};
+static interp_fn *const jcc_fn[16] = {
+	exec_jcc_0,  exec_jcc_1,  exec_jcc_2,  exec_jcc_3,
+	exec_jcc_4,  exec_jcc_5,  exec_jcc_6,  exec_jcc_7,
+	exec_jcc_8,  exec_jcc_9,  exec_jcc_10, exec_jcc_11,
+	exec_jcc_12, exec_jcc_13, exec_jcc_14, exec_jcc_15,
+};
+/* clang-format on */
 
 interp_fn *branch_specialize(const struct insn *insn)
 {

@@ -113,10 +113,10 @@ ALWAYS_INLINE void shift_mem(struct interp *cpu, const struct insn *insn,
 
 #define SIZES(X, op) X(op, 1) X(op, 2) X(op, 4) X(op, 8)
 /* clang-format off */
-#define OPS(X)        \
-	SIZES(X, ROL) \
-	SIZES(X, ROR) \
-	SIZES(X, RCL) SIZES(X, RCR) SIZES(X, SHL) SIZES(X, SHR) SIZES(X, SAR)
+#define OPS(X)                                              \
+	SIZES(X, ROL) SIZES(X, ROR) SIZES(X, RCL)           \
+	SIZES(X, RCR) SIZES(X, SHL) SIZES(X, SHR)           \
+	SIZES(X, SAR)
 /* clang-format on */
 
 #define X(op, size)                                                   \
