@@ -145,8 +145,8 @@ static void interp_probe(struct engine_probe *probe)
 	*probe = (struct engine_probe){
 		.is_usable = true,
 		.is_fast = true,
-		.finding = "the interpreter runs anywhere, at about a "
-			   "fiftieth of native speed",
+		.finding = "the interpreter runs anywhere, some twenty "
+			   "times slower than native",
 	};
 }
 
