@@ -7,8 +7,9 @@
  * the context, RSI the memory operand's bytes and RDX the guest's vector
  * registers. The copy keeps its vector and x87 register numbers (all of them
  * are the callee's to destroy); a general register becomes RAX and a memory
- * operand [RSI]. Results go to the context, not to the guest: the caller
- * commits them when nothing can fault any more.
+ * operand [RSI]. Results go to the context: the caller commits them when
+ * nothing can fault any more. Only a vector that comes without exceptions goes
+ * straight to the guest.
  *
  * The arena is one memfd mapped twice, writable here and executable there. When
  * it or the table is full, all stubs are forgotten.
@@ -67,11 +68,15 @@ enum { BASE_YMM = 2, BASE_CONTEXT = 7 };
 
 #define AT(field) BASE_CONTEXT, offsetof(struct host_context, field)
 
-/* VMOVDQU ymm, or MOVUPS xmm where the host has no AVX. */
-static void emit_vector(struct emitter *out, bool has_avx, bool is_store,
+/*
+ * VMOVDQU ymm around VEX instructions, MOVUPS xmm around legacy ones: those
+ * leave the upper halves alone, and processors charge 100 cycles or more for
+ * going from one kind to the other with something in the upper halves.
+ */
+static void emit_vector(struct emitter *out, bool is_vex, bool is_store,
 			unsigned reg, unsigned base, unsigned displacement)
 {
-	if (has_avx) {
+	if (is_vex) {
 		emit(out, 0xc5);
 		emit(out, reg < 8 ? 0xfe : 0x7e);
 		emit_access(out, is_store ? 0x7f : 0x6f, reg, base,
@@ -220,16 +225,28 @@ static void copy_make(struct copy *copy, const struct insn *insn,
 		copy->w = false;
 }
 
-static uint64_t copy_key(const struct copy *copy)
+/*
+ * What tells stubs apart, quicker to have than the copy: the row with its
+ * opcode, ModRM, constant and registers. General registers and the parts of a
+ * memory operand's address do not count.
+ */
+static uint64_t stub_key(const struct insn *insn)
 {
-	return (uint64_t)copy->opcode | (uint64_t)copy->modrm << 8 |
-	       (uint64_t)copy->immediate << 16 | (uint64_t)copy->vvvv << 24 |
-	       (uint64_t)copy->map << 32 | (uint64_t)copy->encoding << 36 |
-	       (uint64_t)copy->pp << 38 | (uint64_t)copy->vl << 40 |
-	       (uint64_t)copy->w << 42 | (uint64_t)copy->r << 43 |
-	       (uint64_t)copy->b << 44 | (uint64_t)copy->has_opsize << 45 |
-	       (uint64_t)copy->has_immediate << 46 |
-	       (uint64_t)copy->is_mem << 47 | BIT(63);
+	uint64_t key = BIT(63) | insn->row | (uint64_t)insn->opcode << 12 |
+		       (uint64_t)(insn->imm & 0xff) << 28 |
+		       (uint64_t)insn->vl << 52 | (uint64_t)insn->w << 54 |
+		       (uint64_t)(insn->mode == X86_MODE_64) << 55 |
+		       (uint64_t)(insn->opsize == 2) << 56;
+
+	for (unsigned i = 0; i < insn->nops; i++) {
+		const struct operand *operand = &insn->operand[i];
+
+		if (operand->kind >= OPND_ST)
+			key |= (uint64_t)(operand->reg & 15) << (36 + 4 * i);
+	}
+	return key |
+	       (uint64_t)(insn->modrm < 0xc0 ? insn->modrm & 0x38 : insn->modrm)
+		       << 20;
 }
 
 /* --- what an instruction uses --------------------------------------------- */
@@ -298,14 +315,17 @@ static void stub_describe(struct host_stub *stub, const struct insn *insn,
 			stub->vector = operand->reg;
 		}
 	}
+	/* Nothing can fault behind it: no way over the context. */
+	if ((stub->use & (STUB_VECTOR | STUB_MXCSR)) == STUB_VECTOR)
+		stub->use = (stub->use & ~STUB_VECTOR) | STUB_DIRECT;
 	if (!host_has_feature(row->feature))
 		stub->use |= STUB_ILLEGAL;
 }
 
 /* --- building ------------------------------------------------------------- */
 
-static void emit_loads(struct emitter *out, const struct host_unit *unit,
-		       const struct host_stub *stub, const struct insn *insn)
+static void emit_loads(struct emitter *out, const struct host_stub *stub,
+		       const struct insn *insn)
 {
 	uint32_t loaded = stub->use & STUB_XMM0 ? 1 : 0;
 
@@ -319,8 +339,8 @@ static void emit_loads(struct emitter *out, const struct host_unit *unit,
 			loaded |= 1u << insn->operand[i].reg;
 	for (unsigned reg = 0; reg < 16; reg++)
 		if (loaded & 1u << reg)
-			emit_vector(out, unit->has_avx, false, reg, BASE_YMM,
-				    32 * reg);
+			emit_vector(out, insn->encoding == ENC_VEX, false, reg,
+				    BASE_YMM, 32 * reg);
 	if (stub->use & STUB_MXCSR) { /* LDMXCSR */
 		emit(out, 0x0f);
 		emit_access(out, 0xae, 2, AT(mxcsr));
@@ -339,8 +359,8 @@ static void emit_loads(struct emitter *out, const struct host_unit *unit,
 	}
 }
 
-static void emit_stores(struct emitter *out, const struct host_unit *unit,
-			const struct host_stub *stub)
+static void emit_stores(struct emitter *out, const struct host_stub *stub,
+			bool is_vex)
 {
 	if (stub->use & STUB_FLAGS_OUT) { /* PUSHFQ; POP */
 		emit(out, 0x9c);
@@ -360,11 +380,13 @@ static void emit_stores(struct emitter *out, const struct host_unit *unit,
 		emit(out, 0x0f);
 		emit_access(out, 0xae, 2, AT(host_mxcsr));
 	}
-	if (stub->use & STUB_VECTOR)
-		emit_vector(out, unit->has_avx, true, stub->vector,
-			    AT(result[0]));
+	if (stub->use & STUB_DIRECT)
+		emit_vector(out, is_vex, true, stub->vector, BASE_YMM,
+			    32 * stub->vector);
+	else if (stub->use & STUB_VECTOR)
+		emit_vector(out, is_vex, true, stub->vector, AT(result[0]));
 	if (stub->use & STUB_XMM0)
-		emit_vector(out, unit->has_avx, true, 0, AT(result[1]));
+		emit_vector(out, is_vex, true, 0, AT(result[1]));
 	if (stub->use & STUB_X87) { /* FXSAVE64; FNINIT */
 		emit(out, 0x48);
 		emit(out, 0x0f);
@@ -372,7 +394,7 @@ static void emit_stores(struct emitter *out, const struct host_unit *unit,
 		emit(out, 0xdb);
 		emit(out, 0xe3);
 	}
-	if (unit->has_avx) { /* VZEROUPPER */
+	if (is_vex) { /* VZEROUPPER */
 		emit(out, 0xc5);
 		emit(out, 0xf8);
 		emit(out, 0x77);
@@ -397,19 +419,20 @@ static void serialize(void)
 }
 
 static void stub_build(struct host_unit *unit, struct host_stub *stub,
-		       const struct insn *insn, const struct copy *copy)
+		       const struct insn *insn)
 {
 	struct emitter out = { .count = 0 };
+	struct copy copy;
 
+	copy_make(&copy, insn, insn_row(insn));
 	stub_describe(stub, insn, insn_row(insn));
-	stub->modrm = copy->modrm;
 	if (stub->use & STUB_ILLEGAL)
 		return;
-	emit_loads(&out, unit, stub, insn);
+	emit_loads(&out, stub, insn);
 	stub->insn_offset = out.count;
-	emit_copy(&out, copy);
+	emit_copy(&out, &copy);
 	stub->insn_end = out.count;
-	emit_stores(&out, unit, stub);
+	emit_stores(&out, stub, insn->encoding == ENC_VEX);
 	memcpy(unit->writable + unit->used, out.bytes, out.count);
 	stub->run = (stub_fn *)(void *)(unit->executable + unit->used);
 	unit->used += align_up(out.count, 32);
@@ -424,14 +447,10 @@ static unsigned key_hash(uint64_t key)
 const struct host_stub *host_stub_find(struct host_unit *unit,
 				       const struct insn *insn)
 {
-	struct copy copy;
+	uint64_t key = stub_key(insn);
+	unsigned slot = key_hash(key) % HOST_STUBS;
 	struct host_stub *stub;
-	uint64_t key;
-	unsigned slot;
 
-	copy_make(&copy, insn, insn_row(insn));
-	key = copy_key(&copy);
-	slot = key_hash(key) % HOST_STUBS;
 	for (stub = &unit->table[slot]; stub->key; stub = &unit->table[slot]) {
 		if (stub->key == key)
 			return stub;
@@ -442,7 +461,7 @@ const struct host_stub *host_stub_find(struct host_unit *unit,
 		forget_all(unit);
 		stub = &unit->table[key_hash(key) % HOST_STUBS];
 	}
-	stub_build(unit, stub, insn, &copy);
+	stub_build(unit, stub, insn);
 	stub->key = key;
 	unit->count++;
 	return stub;
@@ -519,7 +538,6 @@ struct host_unit *host_unit_create(void)
 	if (!unit)
 		return NULL;
 	memset(unit, 0, sizeof(*unit));
-	unit->has_avx = __builtin_cpu_supports("avx");
 	unit->context.host_mxcsr = 0x1f80;
 	error = arena_map(unit);
 	if (error) {

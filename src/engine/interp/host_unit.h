@@ -72,10 +72,11 @@ enum stub_use {
 	STUB_XMM0 = 1 << 8, /* result[1] belongs to XMM0 */
 	STUB_ILLEGAL = 1 << 9, /* the host lacks it: #UD */
 	STUB_MMX = 1 << 10, /* an MMX register is an operand */
+	STUB_DIRECT = 1 << 11, /* vector[] goes to the guest's register */
 };
 
 typedef void stub_fn(struct host_context *context, void *memory,
-		     const uint8_t (*ymm)[32]);
+		     uint8_t (*ymm)[32]);
 
 struct host_stub {
 	uint64_t key; /* 0: free */
@@ -85,7 +86,6 @@ struct host_stub {
 	uint8_t gpr; /* index of the general operand, STUB_GPR */
 	uint8_t insn_offset; /* of the copy, from run: what FIP will show */
 	uint8_t insn_end;
-	uint8_t modrm; /* of the copy */
 	int8_t memory; /* index of the memory operand, or -1 */
 	uint64_t flags_written; /* RFLAGS bits to take over */
 };
@@ -98,7 +98,6 @@ struct host_unit {
 	unsigned count;
 	uint8_t *writable, *executable; /* one memfd, mapped twice */
 	size_t used;
-	bool has_avx;
 };
 
 /*
