@@ -14,8 +14,15 @@ tiny hello >/dev/null
 tiny die-no-idt >/dev/null
 tiny spin >/dev/null
 
+# The engine's unit tests too: here the processor takes the guest's side.
+unit=build/release/tests/unit/engine/kvm/test_kvm
+make -s "$unit" || true
+
 cat >"$TMPDIR/script" <<'END'
 section() { echo; echo "== $1"; }
+section unit
+test_kvm 2>&1
+echo "== unit-status $?"
 section doctor
 ringfence doctor
 echo "== doctor-status $?"
@@ -49,6 +56,7 @@ tools/nested-kvm --time 280 --log "$TMPDIR/console" \
 	--file "$TMPDIR/die-no-idt.elf:l2/die-no-idt.elf" \
 	--file "$TMPDIR/spin.elf:l2/spin.elf" \
 	--file "$TMPDIR/script:l2/script" \
+	--file "$unit:bin/test_kvm" \
 	-- sh /l2/script >"$TMPDIR/out" 2>"$TMPDIR/err"
 status=$?
 tr -d '\r' <"$TMPDIR/out" | sed 's/^/# /'
@@ -61,6 +69,7 @@ tr -d '\r' <"$TMPDIR/out" | awk -v dir="$TMPDIR" '
 section_status() { sed -n "s/^== $1-status //p" <(tr -d '\r' <"$TMPDIR/out"); }
 section_has() { grep -qaE -- "$2" "$TMPDIR/section.$1"; }
 
+ok "the engine's unit tests pass" is "$(section_status unit)" 0
 ok "doctor finds KVM" section_has doctor 'kvm'
 ok "a tiny guest: status" is "$(section_status tiny)" 42
 ok "a tiny guest: output" section_has tiny '^hi'
