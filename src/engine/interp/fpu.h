@@ -11,19 +11,14 @@
 #include "engine/interp/host_unit.h"
 #include "engine/interp/interp.h"
 
-#define FSW_ES		 BIT(7)
-#define FSW_B		 BIT(15)
-#define FSW_EXCEPTIONS	 0x3f
+#define FSW_ES	    BIT(7)
 
-#define MXCSR_INIT	 0x1f80u
-#define MXCSR_MASK	 0xffffu /* bits 31:16 are reserved */
-#define MXCSR_FLAGS	 0x3fu
-#define MXCSR_MASKS	 0x1f80u
-#define MXCSR_MASK_SHIFT 7
-#define MXCSR_UM	 BIT(11)
-#define MXCSR_FZ	 BIT(15)
+#define MXCSR_INIT  0x1f80u
+#define MXCSR_MASK  0xffffu /* bits 31:16 are reserved */
+#define MXCSR_FLAGS 0x3fu
+#define MXCSR_MASKS 0x1f80u
 
-#define FCW_INIT	 0x037f
+#define FCW_INIT    0x037f
 
 /*
  * #UD and #NM by CR0, CR4 and XCR0 (SDM 3, tables 2-2, 13.1; SDM 2, 2.4 and

@@ -374,9 +374,11 @@ static void emit_stores(struct emitter *out, const struct host_stub *stub,
 		emit(out, 0x48);
 		emit_access(out, 0x89, RCX, AT(rcx));
 	}
-	if (stub->use & STUB_MXCSR) { /* STMXCSR; LDMXCSR */
+	if (stub->use & (STUB_MXCSR | STUB_MXCSR_OUT)) { /* STMXCSR */
 		emit(out, 0x0f);
 		emit_access(out, 0xae, 3, AT(mxcsr));
+	}
+	if (stub->use & STUB_MXCSR) { /* LDMXCSR */
 		emit(out, 0x0f);
 		emit_access(out, 0xae, 2, AT(host_mxcsr));
 	}
@@ -418,24 +420,40 @@ static void serialize(void)
 	__cpuid(0, a, b, c, d);
 }
 
+/* One routine with these of the stub's uses. */
+static stub_fn *stub_emit(struct host_unit *unit, struct host_stub *stub,
+			  const struct insn *insn, const struct copy *copy,
+			  uint16_t use)
+{
+	struct emitter out = { .count = 0 };
+	stub_fn *run = (stub_fn *)(void *)(unit->executable + unit->used);
+	struct host_stub part = *stub;
+
+	part.use = use;
+	emit_loads(&out, &part, insn);
+	stub->insn_offset = out.count;
+	emit_copy(&out, copy);
+	stub->insn_end = out.count;
+	emit_stores(&out, &part, insn->encoding == ENC_VEX);
+	memcpy(unit->writable + unit->used, out.bytes, out.count);
+	unit->used += align_up(out.count, 32);
+	return run;
+}
+
 static void stub_build(struct host_unit *unit, struct host_stub *stub,
 		       const struct insn *insn)
 {
-	struct emitter out = { .count = 0 };
+	uint16_t plain;
 	struct copy copy;
 
 	copy_make(&copy, insn, insn_row(insn));
 	stub_describe(stub, insn, insn_row(insn));
 	if (stub->use & STUB_ILLEGAL)
 		return;
-	emit_loads(&out, stub, insn);
-	stub->insn_offset = out.count;
-	emit_copy(&out, &copy);
-	stub->insn_end = out.count;
-	emit_stores(&out, stub, insn->encoding == ENC_VEX);
-	memcpy(unit->writable + unit->used, out.bytes, out.count);
-	stub->run = (stub_fn *)(void *)(unit->executable + unit->used);
-	unit->used += align_up(out.count, 32);
+	plain = (stub->use & ~STUB_MXCSR) | STUB_MXCSR_OUT;
+	if (stub->use & STUB_MXCSR)
+		stub->run_plain = stub_emit(unit, stub, insn, &copy, plain);
+	stub->run = stub_emit(unit, stub, insn, &copy, stub->use);
 	serialize();
 }
 
@@ -457,7 +475,7 @@ const struct host_stub *host_stub_find(struct host_unit *unit,
 		slot = (slot + 1) % HOST_STUBS;
 	}
 	if (unit->count >= HOST_STUBS / 2 ||
-	    unit->used + STUB_SIZE > ARENA_SIZE) {
+	    unit->used + 2 * STUB_SIZE > ARENA_SIZE) {
 		forget_all(unit);
 		stub = &unit->table[key_hash(key) % HOST_STUBS];
 	}

@@ -8,10 +8,9 @@
  * the last step and the write before it change what the guest can see; but a
  * processor gives the x87 registers to MMX as soon as its operand is there.
  *
- * SIMD floating-point exceptions (SDM 1, 11.5): the stub runs with all of them
- * masked and MXCSR's flags clear. Did it raise what the guest does not mask, it
- * runs once more with the guest's masks and traps: which flags are set then,
- * of which elements, is the silicon's to say.
+ * SIMD floating-point exceptions (SDM 1, 11.5): the stub runs with the guest's
+ * MXCSR and traps if the guest's masks let it: which flags are set then, of
+ * which elements, is the silicon's to say.
  */
 #include "engine/interp/fpu.h"
 
@@ -180,49 +179,58 @@ static void context_load(struct interp *cpu, const struct host_stub *stub,
 		context->rax = cpu->s.gpr[RAX];
 		context->rdx = cpu->s.gpr[RDX];
 	}
-	if (stub->use & STUB_MXCSR) {
-		uint32_t mxcsr = cpu->s.fpu.mxcsr;
-
-		context->mxcsr = (mxcsr & ~MXCSR_FLAGS) | MXCSR_MASKS;
-		/* Unmasked, a tiny result is an underflow even if exact;
-		 * masked, only flushing to zero reports it. */
-		if (!(mxcsr & MXCSR_UM))
-			context->mxcsr |= MXCSR_FZ;
-	}
+	context->mxcsr = cpu->s.fpu.mxcsr & MXCSR_MASK;
 }
 
-/* The stub once more, with the guest's own MXCSR. False: it trapped. */
-static bool run_unmasked(struct interp *cpu, const struct host_stub *stub,
-			 const struct insn *insn)
+/*
+ * The host's MXCSR serves as it stands when the guest's has the same controls
+ * and all flags that are set there: then what is set afterwards is the guest's
+ * too. Loading MXCSR costs more than most instructions.
+ */
+static bool mxcsr_serves(uint32_t guest)
+{
+	uint32_t host = _mm_getcsr();
+
+	return (guest & ~MXCSR_FLAGS) == MXCSR_INIT &&
+	       (host & ~MXCSR_FLAGS) == MXCSR_INIT &&
+	       !(host & MXCSR_FLAGS & ~guest);
+}
+
+/* With exceptions that the guest does not mask: the stub may trap. */
+static void run_unmasked(struct interp *cpu, const struct host_stub *stub)
 {
 	struct host_context *context = &cpu->host_unit->context;
 
 	host_traps_catch();
-	context_load(cpu, stub, insn);
-	context->mxcsr = cpu->s.fpu.mxcsr;
-	context->has_trapped = false;
 	context->trap_rip = (uintptr_t)stub->run + stub->insn_offset;
 	context->resume_rip = (uintptr_t)stub->run + stub->insn_end;
 	stub->run(context, context->memory, cpu->s.fpu.ymm);
 	context->trap_rip = 0;
-	return !context->has_trapped;
 }
 
-/* Takes over MXCSR's flags; #XM for those that the guest does not mask. */
-static void check_simd(struct interp *cpu, const struct host_stub *stub,
-		       const struct insn *insn)
+static void stub_run(struct interp *cpu, const struct host_stub *stub)
 {
 	struct host_context *context = &cpu->host_unit->context;
-	uint32_t raised = context->mxcsr & MXCSR_FLAGS;
-	bool has_trapped;
+	uint32_t mxcsr = cpu->s.fpu.mxcsr;
 
-	if (!(raised & ~(cpu->s.fpu.mxcsr >> MXCSR_MASK_SHIFT))) {
-		cpu->s.fpu.mxcsr |= raised;
-		return;
-	}
-	has_trapped = !run_unmasked(cpu, stub, insn);
-	cpu->s.fpu.mxcsr = context->mxcsr;
-	if (!has_trapped)
+	context->has_trapped = false;
+	if (!(stub->use & STUB_MXCSR))
+		stub->run(context, context->memory, cpu->s.fpu.ymm);
+	else if (~mxcsr & MXCSR_MASKS)
+		run_unmasked(cpu, stub);
+	else if (!(stub->use & STUB_X87) && mxcsr_serves(mxcsr))
+		stub->run_plain(context, context->memory, cpu->s.fpu.ymm);
+	else
+		stub->run(context, context->memory, cpu->s.fpu.ymm);
+}
+
+/* Takes over MXCSR's flags; #XM if the stub has trapped. */
+static void check_simd(struct interp *cpu, const struct host_stub *stub)
+{
+	const struct host_context *context = &cpu->host_unit->context;
+
+	cpu->s.fpu.mxcsr |= context->mxcsr & MXCSR_FLAGS;
+	if (!context->has_trapped)
 		return;
 	if (stub->use & STUB_MMX)
 		cpu->s.fpu.ftw = 0xff;
@@ -305,9 +313,9 @@ static void run_checked(struct interp *cpu, const struct host_stub *stub,
 	if (stub->use & STUB_MMX)
 		x87_enter_mmx(&cpu->s.fpu);
 	context_load(cpu, stub, insn);
-	stub->run(context, context->memory, cpu->s.fpu.ymm);
+	stub_run(cpu, stub);
 	if (stub->use & STUB_MXCSR)
-		check_simd(cpu, stub, insn);
+		check_simd(cpu, stub);
 	if (operand && (operand->access & ACCESS_W))
 		memory_out(cpu, stub, insn, offset);
 	if (stub->use & STUB_X87)

@@ -73,6 +73,7 @@ enum stub_use {
 	STUB_ILLEGAL = 1 << 9, /* the host lacks it: #UD */
 	STUB_MMX = 1 << 10, /* an MMX register is an operand */
 	STUB_DIRECT = 1 << 11, /* vector[] goes to the guest's register */
+	STUB_MXCSR_OUT = 1 << 12, /* of run_plain: MXCSR is only looked at */
 };
 
 typedef void stub_fn(struct host_context *context, void *memory,
@@ -81,6 +82,7 @@ typedef void stub_fn(struct host_context *context, void *memory,
 struct host_stub {
 	uint64_t key; /* 0: free */
 	stub_fn *run;
+	stub_fn *run_plain; /* STUB_MXCSR: the same with MXCSR as it stands */
 	uint16_t use; /* enum stub_use */
 	uint8_t vector; /* number of the destination register */
 	uint8_t gpr; /* index of the general operand, STUB_GPR */

@@ -3,6 +3,7 @@
  * Descriptor-table registers and the rest of the system instructions: LGDT to
  * STR, SMSW, HLT, CPUID, the time stamp, caches, XCR0, hypercalls. SDM 2.
  */
+#include "engine/interp/fpu.h"
 #include "engine/interp/mmu.h"
 #include "engine/interp/operand.h"
 #include "engine/interp/privilege.h"
@@ -250,7 +251,7 @@ static void exec_xgetbv(struct interp *cpu, const struct insn *insn)
 	/* XINUSE, where XSAVEC's leaf says so: CPUID.(0Dh,1):EAX[2]. */
 	if (index == 1 && cpu->cpuid &&
 	    cpuid_has_bit(cpu->cpuid, 13, 1, CPUID_EAX, 2))
-		value &= cpu->s.fpu.xstate_bv;
+		value &= fpu_in_use(&cpu->s.fpu);
 	else if (index)
 		fault_gp(cpu, 0);
 	cpu->s.gpr[RAX] = (uint32_t)value;
