@@ -58,7 +58,7 @@
 	save %rax
 	/* MMX leaves all registers valid and ones in the exponent. */
 	fnstenv (%rsi)
-	mov 8(%rsi), %rax
+	mov 8(%rsi), %eax		/* the tags; above them is FIP */
 	save %rax
 	fstpt (%rsi)
 	mov 8(%rsi), %ax
