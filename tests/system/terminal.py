@@ -84,6 +84,12 @@ def main():
     if not os.access(RINGFENCE, os.X_OK):
         print("skip: there is no program yet")
         return 77
+    try:
+        for fd in pty.openpty():
+            os.close(fd)
+    except OSError as error:
+        print("skip: no pseudo-terminal here: %s" % error)
+        return 77
     with tempfile.TemporaryDirectory() as folder:
         spin = build("spin", folder)
         session(spin, lambda p, m: os.write(m, b"\x01x"), "Ctrl-a x")
