@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Direct kernel boot. boot_load opens and checks everything before the VM
+ * Direct boot of a kernel. boot_load opens and checks everything before the VM
  * exists; boot_apply writes it to guest memory and sets the first vCPU's
  * state, once at the start and again after each reset.
  */
@@ -12,15 +12,26 @@
 struct vm;
 struct boot;
 
+#define BOOT_MODULES_MAX 32
+
 struct boot_config {
-	const char *kernel; /* path: bzImage, or ELF with a PVH note */
-	const char *initrd; /* path, or NULL */
-	const char *cmdline; /* "" is fine */
+	const char *kernel; /* path: bzImage, ELF, multiboot; or one of these
+			     * packed with gzip */
+	const char *initrd; /* path, or NULL; to multiboot, the first module */
+	/* Of a multiboot kernel: paths, each with ",arguments" behind it. */
+	const char *const *modules;
+	unsigned module_count;
+	/*
+	 * "" is fine. A Linux kernel's console=ttyS0 goes before it where it
+	 * names no console; before a multiboot kernel's, its path.
+	 */
+	const char *cmdline;
 	uint64_t ram_size;
+	bool no_acpi; /* no tables, and no word of any */
 };
 
 /*
- * Checks kernel, initrd and command line against each other and against
+ * Checks kernel, initrd, modules and command line against each other and against
  * ram_size, and unpacks the kernel. On failure one line has been logged that
  * names the file and the reason; returns a negative errno. The files stay
  * open; the strings are copied.

@@ -3,12 +3,15 @@
  * Entry states. Linux's boot.rst wants: interrupts off, flat segments __BOOT_CS
  * (10h) and __BOOT_DS (18h) from a loaded GDT, ESI or RSI at the zero page; for
  * 64-bit entry also paging with an identity map. PVH wants flat 32-bit segments
- * without paging, EBX at the start info, a 32-bit TSS in TR, CR4 zero.
+ * without paging, EBX at the start info, a 32-bit TSS in TR, CR4 zero. Multiboot
+ * wants the same of the segments, its magic number in EAX and EBX at its
+ * information.
  */
 #include "boot/entry.h"
 
 #include "base/bits.h"
 #include "boot/e820.h"
+#include "boot/multiboot.h"
 #include "core/memory.h"
 
 #define SELECTOR_CODE 0x10
@@ -137,7 +140,9 @@ void entry_state(struct cpu_state *state, enum entry_protocol protocol,
 	state->cr0 = CR0_PE | CR0_ET | CR0_NE;
 	state->gpr[RSP] = BOOT_STACK_TOP;
 	state->gpr[RDX] = 0;
-	if (protocol == ENTRY_PVH)
+	if (protocol == ENTRY_MULTIBOOT)
+		state->gpr[RAX] = MULTIBOOT_BOOT_MAGIC;
+	if (protocol == ENTRY_PVH || protocol == ENTRY_MULTIBOOT)
 		state->gpr[RBX] = BOOT_START_INFO;
 	else
 		state->gpr[RSI] = BOOT_ZERO_PAGE;

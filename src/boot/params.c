@@ -48,7 +48,8 @@ int params_write_zero_page(struct memory *memory,
 	store_u32(page + ZP_CMDLINE, BOOT_CMDLINE);
 	store_u32(page + ZP_RAMDISK_IMAGE, params->initrd);
 	store_u32(page + ZP_RAMDISK_SIZE, params->initrd_size);
-	store_u64(page + ZP_ACPI_RSDP, BOOT_ACPI);
+	if (params->has_acpi)
+		store_u64(page + ZP_ACPI_RSDP, BOOT_ACPI);
 	page[ZP_E820_COUNT] = map->count;
 	for (unsigned i = 0; i < map->count; i++) {
 		uint8_t *entry = page + ZP_E820 + i * ZP_E820_ENTRY;
@@ -91,7 +92,7 @@ int params_write_start_info(struct memory *memory,
 		.modules = params->initrd_size ? 1 : 0,
 		.module_list = params->initrd_size ? modules : 0,
 		.cmdline = BOOT_CMDLINE,
-		.rsdp = BOOT_ACPI,
+		.rsdp = params->has_acpi ? BOOT_ACPI : 0,
 		.memory_map = ranges,
 		.memory_map_entries = params->map->count,
 	};

@@ -18,6 +18,7 @@ struct boot_params {
 	uint64_t initrd, initrd_size; /* size 0: none */
 	/* The setup header to copy; NULL: one is made up. */
 	const struct bzimage *header;
+	bool has_acpi; /* tables stand at BOOT_ACPI */
 };
 
 /* The command line stands at BOOT_CMDLINE. 0 or -EFAULT. */

@@ -132,7 +132,7 @@ static void print_value_case(FILE *file, const struct command *command,
 	fprintf(file, "\t%s:--%s", command->name, option->name);
 	if (option->letter)
 		fprintf(file, "|%s:-%c", command->name, option->letter);
-	if (option->kind == OPTION_FILE)
+	if (option->kind == OPTION_FILE || option->kind == OPTION_LIST)
 		fprintf(file, ") COMPREPLY=($(compgen -f -- \"$word\")) ;;\n");
 	else if (option->words)
 		fprintf(file,

@@ -135,6 +135,13 @@ static int take_value(const struct option_type *option, const char *written,
 	case OPTION_TEXT:
 	case OPTION_FILE:
 		return 0;
+	case OPTION_LIST:
+		if (arguments->list_count == LIST_MAX) {
+			log_error("%s: more than %d", written, LIST_MAX);
+			return -EINVAL;
+		}
+		arguments->list[arguments->list_count++] = value;
+		return 0;
 	case OPTION_WORD:
 		if (is_one_of(option->words, value))
 			return 0;

@@ -13,6 +13,7 @@ enum option_kind {
 	OPTION_FLAG, /* bare */
 	OPTION_TEXT,
 	OPTION_FILE, /* text; completion offers files */
+	OPTION_LIST, /* a file that may be given again and again */
 	OPTION_WORD, /* one of `words` */
 	OPTION_NUMBER, /* min to max */
 	OPTION_SIZE, /* bytes, with a suffix K, M, G or T; min to max */
@@ -31,12 +32,16 @@ struct option_type {
 
 #define OPTIONS_MAX  24
 #define OPERANDS_MAX 4
+#define LIST_MAX     32
 
 /* What was given, by the options' places in the command's table. */
 struct arguments {
 	bool is_given[OPTIONS_MAX];
 	const char *text[OPTIONS_MAX]; /* given or the fallback, or NULL */
 	uint64_t number[OPTIONS_MAX]; /* of numbers and sizes; flags: 1 */
+	/* Of OPTION_LIST, in their order: at most one such option a command. */
+	unsigned list_count;
+	const char *list[LIST_MAX];
 	unsigned operand_count;
 	const char *operand[OPERANDS_MAX];
 	bool wants_help;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bits.h"
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/suboption.h"
@@ -17,11 +18,13 @@
 enum {
 	RUN_KERNEL,
 	RUN_INITRD,
+	RUN_MODULE,
 	RUN_APPEND,
 	RUN_MEMORY,
 	RUN_CPUS,
 	RUN_ENGINE,
 	RUN_CPU,
+	RUN_MACHINE,
 	RUN_NAME,
 	RUN_CONSOLE,
 	RUN_DEBUG_LOG,
@@ -34,10 +37,15 @@ enum {
 
 static const struct option_type options[] = {
 	[RUN_KERNEL] = { "kernel", 'k', OPTION_FILE, "FILE",
-			 .help = "a Linux bzImage, or an ELF image with a PVH "
-				 "entry (vmlinux)" },
+			 .help = "a Linux bzImage, an ELF image with a PVH "
+				 "entry (vmlinux), or a multiboot kernel; any "
+				 "of these may be packed with gzip" },
 	[RUN_INITRD] = { "initrd", 'i', OPTION_FILE, "FILE",
-			 .help = "the initial RAM disk" },
+			 .help = "the initial RAM disk; a multiboot kernel's "
+				 "first module" },
+	[RUN_MODULE] = { "module", 0, OPTION_LIST, "FILE[,WORDS]",
+			 .help = "a module for a multiboot kernel, and its "
+				 "arguments; may be given many times" },
 	[RUN_APPEND] = { "append", 'a', OPTION_TEXT, "WORDS",
 			 .help = "the kernel's command line; console=ttyS0 is "
 				 "put before it unless it names a console" },
@@ -55,6 +63,12 @@ static const struct option_type options[] = {
 	[RUN_CPU] = { "cpu", 0, OPTION_TEXT, "MODEL",
 		      .help = "the processor the guest sees; help lists "
 			      "them" },
+	[RUN_MACHINE] = { "machine", 0, OPTION_TEXT, "KEY,KEY=off",
+			  .words = "acpi=off hpet=off testdev",
+			  .help = "what the board has: acpi=off and hpet=off "
+				  "leave out the tables and the timer; testdev "
+				  "adds the device that bare-metal test "
+				  "programs use" },
 	[RUN_NAME] = { "name", 'n', OPTION_TEXT, "NAME",
 		       .help = "what stat, ps and stop know the VM by; its "
 			       "process number if not given" },
@@ -101,6 +115,48 @@ static int parse_engine(const char *text, struct suboptions *engine)
 	return 0;
 }
 
+static int parse_machine(const char *text, struct machine_config *config)
+{
+	const struct {
+		const char *name;
+		bool *value;
+		bool is_absence;
+	} keys[] = {
+		{ "acpi", &config->no_acpi, true },
+		{ "hpet", &config->no_hpet, true },
+		{ "testdev", &config->has_testdev, false },
+	};
+	struct suboptions parts;
+	bool is_on;
+
+	if (!text)
+		return 0;
+	if (suboptions_parse("--machine", text, &parts))
+		return -EINVAL;
+	/* The first may be bare, too. */
+	for (int i = parts.first ? -1 : 0; i < 0 || parts.option[i].name; i++) {
+		const char *name = i < 0 ? parts.first : parts.option[i].name;
+		const char *value = i < 0 ? "" : parts.option[i].value;
+		unsigned k = 0;
+
+		while (k < ARRAY_SIZE(keys) && strcmp(keys[k].name, name) != 0)
+			k++;
+		if (k == ARRAY_SIZE(keys)) {
+			log_error("--machine: no key %s; there are acpi, hpet "
+				  "and testdev",
+				  name);
+			return -EINVAL;
+		}
+		is_on = !*value || strcmp(value, "on") == 0;
+		if (!is_on && strcmp(value, "off") != 0) {
+			log_error("--machine %s=%s: on or off", name, value);
+			return -EINVAL;
+		}
+		*keys[k].value = is_on != keys[k].is_absence;
+	}
+	return 0;
+}
+
 static int run(const struct arguments *arguments)
 {
 	const char *const *text = arguments->text;
@@ -110,6 +166,8 @@ static int run(const struct arguments *arguments)
 		.cpu = text[RUN_CPU],
 		.kernel = text[RUN_KERNEL],
 		.initrd = text[RUN_INITRD],
+		.modules = arguments->list,
+		.module_count = arguments->list_count,
 		.append = text[RUN_APPEND],
 		.ram_size = number[RUN_MEMORY],
 		.vcpus = number[RUN_CPUS],
@@ -139,6 +197,8 @@ static int run(const struct arguments *arguments)
 		return STATUS_OUR_ERROR;
 	}
 	if (parse_engine(text[RUN_ENGINE], &engine))
+		return STATUS_OUR_ERROR;
+	if (parse_machine(text[RUN_MACHINE], &config))
 		return STATUS_OUR_ERROR;
 	config.engine = engine.first;
 	config.engine_options = engine.option;

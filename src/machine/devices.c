@@ -164,6 +164,8 @@ static int create_hpet(struct pc *pc)
 		.argument = pc,
 	};
 
+	if (pc->host.no_hpet)
+		return 0;
 	/* ISA interrupts that no chip of the board has. */
 	config.gsi[10] = pc_gsi(pc, 10);
 	config.gsi[11] = pc_gsi(pc, 11);
@@ -188,6 +190,38 @@ static int create_debugexit(struct pc *pc)
 	return debugexit_init(&pc->debugexit, pc->vm, guest_exit, pc);
 }
 
+static int create_fw_cfg(struct pc *pc)
+{
+	struct fw_cfg *fw = &pc->fw_cfg;
+	const struct vm *vm = pc->vm;
+	int error = fw_cfg_init(fw, pc->vm);
+
+	if (!error)
+		error = fw_cfg_add_u64(fw, FW_CFG_RAM_SIZE,
+				       vm->memory.ram_size);
+	if (!error)
+		error = fw_cfg_add_u16(fw, FW_CFG_NOGRAPHIC, 1);
+	if (!error)
+		error = fw_cfg_add_u16(fw, FW_CFG_CPUS, vm->vcpu_count);
+	if (!error)
+		error = fw_cfg_add_u16(fw, FW_CFG_MAX_CPUS, vm->vcpu_count);
+	return error ? error : fw_cfg_add_u32(fw, FW_CFG_IRQ0_OVERRIDE, 1);
+}
+
+static int create_testdev(struct pc *pc)
+{
+	struct testdev_config config = {
+		.exit = guest_exit,
+		.argument = pc,
+	};
+
+	if (!pc->host.has_testdev)
+		return 0;
+	for (unsigned i = 0; i < TESTDEV_LINES; i++)
+		config.line[i] = pc_isa_irq(pc, i);
+	return testdev_init(&pc->testdev, pc->vm, &config);
+}
+
 const struct pc_device pc_devices[] = {
 	{ "lapic", create_lapics },
 	{ "ioapic", create_ioapic },
@@ -205,5 +239,7 @@ const struct pc_device pc_devices[] = {
 	{ "com1", create_com1 },
 	{ "debugport", create_debugport },
 	{ "debugexit", create_debugexit },
+	{ "fw_cfg", create_fw_cfg },
+	{ "testdev", create_testdev },
 	{ NULL },
 };

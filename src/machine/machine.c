@@ -36,7 +36,6 @@ struct machine {
 	struct loop *loop;
 	struct console *console;
 	struct boot *boot;
-	char *cmdline;
 	struct pc *pc;
 	struct control_server *control;
 	struct signals signals;
@@ -334,44 +333,30 @@ static int create_board(struct machine *machine)
 		.console_receive_ready = serial_receive_ready,
 		.argument = machine,
 		.debug_log = machine->config.debug_log,
+		.no_hpet = machine->config.no_hpet,
+		.has_testdev = machine->config.has_testdev,
 	};
 
 	return pc_create(&machine->vm, &host, &machine->pc);
 }
 
-/* A guest that says nothing is no use: name the console unless it is named. */
-static char *default_cmdline(const char *append)
-{
-	const char *console = "console=ttyS0";
-	char *cmdline;
-
-	if (!append)
-		append = "";
-	if (strstr(append, "console="))
-		return strdup(append);
-	if (asprintf(&cmdline, "%s%s%s", console, *append ? " " : "", append) <
-	    0)
-		return NULL;
-	return cmdline;
-}
-
 static int load_image(struct machine *machine)
 {
 	const struct machine_config *config = &machine->config;
-	struct boot_config boot = {
+	const struct boot_config boot = {
 		.kernel = config->kernel,
 		.initrd = config->initrd,
+		.modules = config->modules,
+		.module_count = config->module_count,
+		.cmdline = config->append ? config->append : "",
 		.ram_size = config->ram_size,
+		.no_acpi = config->no_acpi,
 	};
 
 	if (!config->kernel) {
 		log_error("no kernel: name one with --kernel");
 		return -EINVAL;
 	}
-	machine->cmdline = default_cmdline(config->append);
-	if (!machine->cmdline)
-		return -ENOMEM;
-	boot.cmdline = machine->cmdline;
 	return boot_load(&boot, &machine->boot);
 }
 
@@ -524,7 +509,6 @@ void machine_destroy(struct machine *machine)
 	pc_destroy(machine->pc);
 	console_destroy(machine->console);
 	boot_destroy(machine->boot);
-	free(machine->cmdline);
 	if (machine->has_notify)
 		loop_call_fini(machine->loop, &machine->notified);
 	if (machine->has_signals)

@@ -28,10 +28,12 @@ struct machine_config {
 	const struct machine_option *engine_options; /* ends with name NULL;
 						      * or NULL: none */
 	const char *cpu; /* CPU model; NULL: the default */
-	const char *kernel, *initrd;
-	/* Kernel command line; console=ttyS0 goes before it where it names no
-	 * console. NULL: none. */
-	const char *append;
+	const char *kernel, *initrd; /* boot/boot.h */
+	const char *const *modules; /* "FILE[,arguments]" */
+	unsigned module_count;
+	const char *append; /* kernel command line; NULL: none */
+	bool no_acpi, no_hpet; /* left out of the machine */
+	bool has_testdev; /* for bare-metal test programs: chip/testdev.h */
 	uint64_t ram_size; /* bytes, multiple of the page size */
 	unsigned vcpus; /* 1 to VM_VCPUS_MAX */
 	const char *console; /* host/console.h; NULL: "stdio" */

@@ -2,6 +2,7 @@
 /* The board: a Q35's chips and how they are wired. doc/memory-map.md. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,8 @@ struct pc_host {
 	void (*console_receive_ready)(void *argument);
 	void *argument;
 	const char *debug_log; /* file for the debug port, or NULL: stderr */
+	bool no_hpet;
+	bool has_testdev;
 };
 
 /*

@@ -5,6 +5,7 @@
 #include "chip/acpi_pm.h"
 #include "chip/debugexit.h"
 #include "chip/debugport.h"
+#include "chip/fw_cfg.h"
 #include "chip/hpet.h"
 #include "chip/i8042.h"
 #include "chip/i8254.h"
@@ -16,6 +17,7 @@
 #include "chip/ns16550.h"
 #include "chip/q35.h"
 #include "chip/reset_control.h"
+#include "chip/testdev.h"
 #include "machine/debug_log.h"
 #include "machine/pc.h"
 #include "pci/pci.h"
@@ -39,6 +41,8 @@ struct pc {
 	struct ns16550 com1;
 	struct debugport debugport;
 	struct debugexit debugexit;
+	struct fw_cfg fw_cfg;
+	struct testdev testdev;
 };
 
 /* One entry of THE list: what is on the board, in the order of reset. */

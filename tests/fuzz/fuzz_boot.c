@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Kernel images that somebody else made: the parsers of bzImage and ELF. The
+ * Kernel images that somebody else made: the parsers of bzImage,
+ * ELF and multiboot. The
  * first byte chooses a header to start from, so that noise gets past the magic
  * numbers; the rest is laid over it.
  */
@@ -13,6 +14,7 @@
 #include "base/log.h"
 #include "boot/bzimage.h"
 #include "boot/elf.h"
+#include "boot/multiboot.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -39,20 +41,37 @@ static void make_elf(uint8_t *bytes)
 	memcpy(bytes, &elf, sizeof(elf));
 }
 
-/* What the parsers promise of what they accept. */
-static void check_elf(const struct boot_source *source)
+/* With addresses of its own: noise overlays all but magic and checksum. */
+static void make_multiboot(uint8_t *bytes, uint32_t flags)
 {
-	struct elf_image image;
+	store_u32(bytes, 0x1badb002);
+	store_u32(bytes + 4, flags);
+	store_u32(bytes + 8, -(0x1badb002 + flags));
+}
 
-	if (elf_parse(source, &image))
-		return;
-	for (unsigned i = 0; i < image.segment_count; i++) {
-		const struct elf_segment *s = &image.segment[i];
+/* What the parsers promise of what they accept. */
+static void check_segments(const struct boot_source *source,
+			   const struct elf_image *image)
+{
+	for (unsigned i = 0; i < image->segment_count; i++) {
+		const struct elf_segment *s = &image->segment[i];
 
 		BUG_ON(!range_inside(s->offset, s->file_size, source->size));
 		BUG_ON(s->file_size > s->memory_size);
 		BUG_ON(s->address < 0x100000);
-		BUG_ON(s->address + s->memory_size > image.high);
+		BUG_ON(s->address + s->memory_size > image->high);
+	}
+}
+
+static void check_elf(const struct boot_source *source)
+{
+	struct elf_image image;
+
+	if (!elf_parse(source, &image))
+		check_segments(source, &image);
+	if (!multiboot_parse(source, &image)) {
+		BUG_ON(image.high > BIT(32));
+		check_segments(source, &image);
 	}
 }
 
@@ -70,7 +89,9 @@ static void check_bzimage(const struct boot_source *source)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const uint16_t overlay_at[] = { 0, 0x1f1, 0x230, 64, 0 };
+	static const uint16_t overlay_at[] = {
+		0, 0x1f1, 0x230, 64, 0, 0x10c, 64
+	};
 	struct boot_source source = { .fd = -1 };
 	unsigned kind;
 	uint8_t *bytes;
@@ -86,8 +107,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (kind == 1 || kind == 2)
 		make_bzimage(bytes);
+	else if (kind == 5)
+		make_multiboot(bytes + 0x100, 0x10003);
 	else if (kind)
 		make_elf(bytes);
+	if (kind == 6)
+		make_multiboot(bytes + 0x500, 3);
 	memcpy(bytes + overlay_at[kind], data + 1, size - 1);
 	source.bytes = bytes;
 	(void)elf_is_likely(&source);

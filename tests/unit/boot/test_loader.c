@@ -244,7 +244,7 @@ static void test_again(void **state)
 	assert_int_equal(times_set, 2);
 	assert_kernel_is_in_place(f);
 	assert_memory_equal(at(f, BOOT_ZERO_PAGE + 0x202, 4), "HdrS", 4);
-	assert_int_equal(*at(f, BOOT_CMDLINE, 1), 0);
+	assert_memory_equal(at(f, BOOT_CMDLINE, 14), "console=ttyS0", 14);
 	boot_destroy(boot);
 }
 
@@ -256,7 +256,7 @@ static void test_pvh(void **state)
 
 	make_elf(f, true);
 	write_file(f->kernel, f->elf, sizeof(f->elf));
-	boot = load(f, true, "hello");
+	boot = load(f, true, "hello console=tty0");
 	assert_non_null(boot);
 	assert_int_equal(boot_apply(boot, &f->vm), 0);
 	assert_kernel_is_in_place(f);
@@ -274,8 +274,9 @@ static void test_pvh(void **state)
 	assert_memory_equal(at(f, load_u64(module), INITRD_SIZE),
 			    f->initrd_bytes, INITRD_SIZE);
 	assert_int_equal(load_u64(module + 8), INITRD_SIZE);
-	assert_string_equal((const char *)at(f, load_u64(info + 24), 6),
-			    "hello");
+	/* It names a console: none goes before it. */
+	assert_string_equal((const char *)at(f, load_u64(info + 24), 19),
+			    "hello console=tty0");
 	assert_int_equal(load_u64(info + 32), BOOT_ACPI);
 	assert_in_range(load_u32(info + 48), 4, 8);
 	boot_destroy(boot);
@@ -326,6 +327,79 @@ static void test_unpacks_itself(void **state)
 	boot_destroy(boot);
 }
 
+/* Packed with gzip as a whole, entered by multiboot, with two modules. */
+static void test_multiboot(void **state)
+{
+	struct fixture *f = *state;
+	char with_words[128];
+	const char *modules[] = { with_words };
+	struct boot_config config = { .kernel = f->kernel,
+				      .initrd = f->initrd,
+				      .modules = modules,
+				      .module_count = 1,
+				      .cmdline = "a b",
+				      .ram_size = RAM };
+	const uint8_t *info, *module;
+	struct boot *boot;
+	gzFile file;
+
+	make_elf(f, true);
+	store_u32(f->elf + 0x400, 0x1badb002);
+	store_u32(f->elf + 0x408, -0x1badb002u);
+	file = gzopen(f->kernel, "wb");
+	assert_int_equal(gzwrite(file, f->elf, sizeof(f->elf)), sizeof(f->elf));
+	gzclose(file);
+	sprintf(with_words, "%s,c=d e", f->initrd);
+	assert_int_equal(boot_load(&config, &boot), 0);
+	assert_int_equal(boot_apply(boot, &f->vm), 0);
+	assert_kernel_is_in_place(f);
+	/* By the ELF header's entry, not by the note's. */
+	assert_int_equal(seen.rip, KERNEL);
+	assert_int_equal(seen.gpr[RAX], 0x2badb002);
+	assert_int_equal(seen.cr0 & (CR0_PG | CR0_PE), CR0_PE);
+	info = at(f, seen.gpr[RBX], 88);
+	assert_int_equal(load_u32(info + 20), 2);
+	sprintf(with_words, "%s a b", f->kernel);
+	assert_string_equal((const char *)at(f, load_u32(info + 16), 100),
+			    with_words);
+	module = at(f, load_u32(info + 24), 32);
+	sprintf(with_words, "%s c=d e", f->initrd);
+	assert_string_equal((const char *)at(f, load_u32(module + 24), 100),
+			    with_words);
+	for (int i = 0; i < 2; i++) {
+		uint32_t start = load_u32(module + 16 * i);
+
+		assert_true(is_aligned(start, 4096));
+		assert_int_equal(load_u32(module + 16 * i + 4) - start,
+				 INITRD_SIZE);
+		assert_memory_equal(at(f, start, INITRD_SIZE), f->initrd_bytes,
+				    INITRD_SIZE);
+	}
+	boot_destroy(boot);
+	/* Linux has no modules. */
+	make_bzimage(f);
+	sprintf(with_words, "%s", f->initrd);
+	assert_int_equal(boot_load(&config, &boot), -EINVAL);
+}
+
+/* Without ACPI no word of it, and nothing where its tables would stand. */
+static void test_no_acpi(void **state)
+{
+	struct fixture *f = *state;
+	struct boot_config config = { .kernel = f->kernel,
+				      .cmdline = "",
+				      .no_acpi = true,
+				      .ram_size = RAM };
+	struct boot *boot;
+
+	make_bzimage(f);
+	assert_int_equal(boot_load(&config, &boot), 0);
+	assert_int_equal(boot_apply(boot, &f->vm), 0);
+	assert_int_equal(load_u64(at(f, BOOT_ZERO_PAGE + 0x70, 8)), 0);
+	assert_memory_equal(at(f, BOOT_ACPI, 8), "\0\0\0\0\0\0\0\0", 8);
+	boot_destroy(boot);
+}
+
 static void test_refusals(void **state)
 {
 	struct fixture *f = *state;
@@ -345,6 +419,7 @@ static void test_refusals(void **state)
 	config.ram_size = RAM;
 
 	memset(line, 'x', sizeof(line));
+	memcpy(line, "console=", 8);
 	line[101] = 0;
 	assert_null(load(f, false, line));
 	line[100] = 0;
@@ -435,6 +510,8 @@ int main(void)
 		TEST(test_pvh),
 		TEST(test_elf_without_a_note),
 		TEST(test_unpacks_itself),
+		TEST(test_multiboot),
+		TEST(test_no_acpi),
 		TEST(test_refusals),
 		TEST(test_file_shrinks),
 	};

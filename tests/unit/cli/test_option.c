@@ -12,10 +12,11 @@
 
 #include "cli/cli.h"
 
-enum { KERNEL, MEMORY, CPUS, QUIET, COLOUR };
+enum { KERNEL, MODULE, MEMORY, CPUS, QUIET, COLOUR };
 
 static const struct option_type options[] = {
 	{ "kernel", 'k', OPTION_FILE, "FILE", .help = "a file" },
+	{ "module", 0, OPTION_LIST, "FILE", .help = "files" },
 	{ "memory", 'm', OPTION_SIZE, "SIZE", .fallback = "512M",
 	  .max = 4ull << 30, .min = 1 << 20, .help = "a size" },
 	{ "cpus", 'c', OPTION_NUMBER, "N", .fallback = "1", .min = 1, .max = 32,
@@ -66,6 +67,22 @@ static void test_forms(void **state)
 		assert_true(a.is_given[QUIET]);
 		assert_null(a.text[COLOUR]);
 	}
+}
+
+static void test_list_keeps_all_in_order(void **state)
+{
+	struct arguments a;
+	char line[256] = "";
+
+	assert_int_equal(parse("--module b -q --module=a,x", &a), 0);
+	assert_int_equal(a.list_count, 2);
+	assert_string_equal(a.list[0], "b");
+	assert_string_equal(a.list[1], "a,x");
+	assert_true(a.is_given[MODULE]);
+	for (int i = 0; i < 15; i++)
+		strcat(line, "--module=a ");
+	assert_int_equal(parse(line, &a), 0);
+	assert_int_equal(a.list_count, 15);
 }
 
 static void test_fallbacks(void **state)
@@ -279,6 +296,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_forms),
+		cmocka_unit_test(test_list_keeps_all_in_order),
 		cmocka_unit_test(test_fallbacks),
 		cmocka_unit_test(test_operands),
 		cmocka_unit_test(test_help_asked_for),
