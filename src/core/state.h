@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -49,3 +50,45 @@ struct state_table {
 		.size = sizeof(((type *)0)->member[0]),                     \
 		.count = ARRAY_SIZE(((type *)0)->member), .since = (since_) \
 	}
+
+/* Bytes that grow. Zero-initialized is empty; free(bytes) is the owner's. */
+struct state_writer {
+	uint8_t *bytes;
+	size_t size, room;
+	bool has_failed; /* out of memory */
+};
+
+void state_put(struct state_writer *writer, const void *bytes, size_t size);
+void state_put_uint(struct state_writer *writer, uint64_t value, unsigned size);
+void state_put_text(struct state_writer *writer, const char *text);
+
+/* Bytes that somebody else wrote. The first thing that is wrong stays. */
+struct state_reader {
+	const uint8_t *bytes;
+	size_t size, at;
+	bool has_failed;
+	char why[160]; /* of the first failure */
+};
+
+#define STATE_TEXT_MAX 64
+
+/* False, with zeroes in *to, when there is not so much, or something failed. */
+bool state_get(struct state_reader *reader, void *to, size_t size);
+uint64_t state_get_uint(struct state_reader *reader, unsigned size);
+/* At most STATE_TEXT_MAX - 1 bytes and a zero. */
+bool state_get_text(struct state_reader *reader, char text[STATE_TEXT_MAX]);
+__attribute__((format(printf, 2, 3))) void
+state_fail(struct state_reader *reader, const char *format, ...);
+
+/* The instance's fields. It must not change meanwhile: nothing runs. */
+void state_write(struct state_writer *writer, const struct state_table *table,
+		 const void *instance);
+
+/*
+ * Fields of an instance as `version` of its table had them; those that came
+ * later stay as they are. Sets and cancels timers, then calls `restored`. Where
+ * something does not fit, the reader fails and the instance is half-read: its
+ * machine must not run.
+ */
+void state_read(struct state_reader *reader, const struct state_table *table,
+		uint32_t version, void *instance);
