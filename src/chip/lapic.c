@@ -23,7 +23,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "core/state.h"
+#include "core/apic_state.h"
 #include "core/vm.h"
 
 /* Integrated, EOI broadcast can be suppressed (10.4.8). */
@@ -513,9 +513,68 @@ static void reset(struct vcpu *vcpu, bool is_init)
 	lapic_update(lapic);
 }
 
+/* --- state ---------------------------------------------------------------- */
+
+static int get_state(struct vcpu *vcpu, struct apic_state *state)
+{
+	struct lapic *lapic = lapic_of(vcpu);
+
+	LOCKED(&lapic->lock);
+	*state = (struct apic_state){
+		.base = lapic->base,
+		.tpr = lapic->tpr,
+		.svr = lapic->svr,
+		.ldr = lapic->ldr,
+		.dfr = lapic->dfr,
+		.esr = lapic->esr,
+		.esr_pending = lapic->esr_pending,
+		.icr_low = lapic->icr_low,
+		.icr_high = lapic->icr_high,
+		.lint = { lapic->lint[0], lapic->lint[1] },
+		.extint_message = lapic->extint_message,
+		.timer_initial = lapic->timer_initial,
+		.timer_divide = lapic->timer_divide,
+		.timer_expiry_ns = lapic->timer_expiry_ns,
+		.tsc_deadline = lapic->tsc_deadline,
+	};
+	memcpy(state->lvt, lapic->lvt, sizeof(state->lvt));
+	memcpy(state->irr, lapic->irr, sizeof(state->irr));
+	memcpy(state->isr, lapic->isr, sizeof(state->isr));
+	memcpy(state->tmr, lapic->tmr, sizeof(state->tmr));
+	return 0;
+}
+
+static int set_state(struct vcpu *vcpu, const struct apic_state *state)
+{
+	struct lapic *lapic = lapic_of(vcpu);
+
+	LOCKED(&lapic->lock);
+	lapic->base = state->base;
+	lapic->tpr = state->tpr;
+	lapic->svr = state->svr;
+	lapic->ldr = state->ldr;
+	lapic->dfr = state->dfr;
+	lapic->esr = state->esr;
+	lapic->esr_pending = state->esr_pending;
+	lapic->icr_low = state->icr_low;
+	lapic->icr_high = state->icr_high;
+	memcpy(lapic->lvt, state->lvt, sizeof(lapic->lvt));
+	memcpy(lapic->irr, state->irr, sizeof(lapic->irr));
+	memcpy(lapic->isr, state->isr, sizeof(lapic->isr));
+	memcpy(lapic->tmr, state->tmr, sizeof(lapic->tmr));
+	lapic->lint[0] = state->lint[0];
+	lapic->lint[1] = state->lint[1];
+	lapic->extint_message = state->extint_message;
+	lapic_timer_restore(lapic, state);
+	lapic_update(lapic);
+	return 0;
+}
+
 const struct apic_ops lapic_ops = {
 	.deliver = lapic_deliver,
 	.set_lint = set_lint,
+	.get_state = get_state,
+	.set_state = set_state,
 	.has_interrupt = has_interrupt,
 	.acknowledge = acknowledge,
 	.get_tpr = get_tpr,
@@ -548,47 +607,9 @@ static void on_destroy(void *device)
 	free(lapic);
 }
 
-static int on_restored(void *instance)
-{
-	lapic_update(instance);
-	return 0;
-}
-
-static const struct state_field fields[] = {
-	STATE_FIELD(struct lapic, base, STATE_UINT, 1),
-	STATE_FIELD(struct lapic, tpr, STATE_UINT, 1),
-	STATE_FIELD(struct lapic, svr, STATE_UINT, 1),
-	STATE_FIELD(struct lapic, ldr, STATE_UINT, 1),
-	STATE_FIELD(struct lapic, dfr, STATE_UINT, 1),
-	STATE_FIELD(struct lapic, esr, STATE_UINT, 1),
-	STATE_FIELD(struct lapic, esr_pending, STATE_UINT, 1),
-	STATE_FIELD(struct lapic, icr_low, STATE_UINT, 1),
-	STATE_FIELD(struct lapic, icr_high, STATE_UINT, 1),
-	STATE_ARRAY(struct lapic, lvt, STATE_UINT, 1),
-	STATE_ARRAY(struct lapic, irr, STATE_UINT, 1),
-	STATE_ARRAY(struct lapic, isr, STATE_UINT, 1),
-	STATE_ARRAY(struct lapic, tmr, STATE_UINT, 1),
-	STATE_ARRAY(struct lapic, lint, STATE_BOOL, 1),
-	STATE_FIELD(struct lapic, extint_message, STATE_BOOL, 1),
-	STATE_FIELD(struct lapic, timer_initial, STATE_UINT, 1),
-	STATE_FIELD(struct lapic, timer_divide, STATE_UINT, 1),
-	STATE_FIELD(struct lapic, timer_expiry_ns, STATE_UINT, 1),
-	STATE_FIELD(struct lapic, tsc_deadline, STATE_UINT, 1),
-	STATE_FIELD(struct lapic, timer, STATE_TIMER, 1),
-	{ .name = NULL },
-};
-
-static const struct state_table state = {
-	.name = "lapic",
-	.version = 1,
-	.field = fields,
-	.restored = on_restored,
-};
-
 static const struct device_ops ops = {
 	.reset = on_reset,
 	.destroy = on_destroy,
-	.state = &state,
 };
 
 int lapic_create(struct vcpu *vcpu)

@@ -5,6 +5,8 @@
 #include "chip/lapic.h"
 #include "core/vcpu.h"
 
+struct apic_state;
+
 #define APIC_BASE_BSP	     BIT(8)
 #define APIC_BASE_X2APIC     BIT(10)
 #define APIC_BASE_ENABLED    BIT(11)
@@ -97,6 +99,8 @@ int lapic_highest(const uint32_t bits[8]);
 
 void lapic_timer_init(struct lapic *lapic, struct clock *clock);
 void lapic_timer_reset(struct lapic *lapic);
+/* The lapic's LVT is as it was; the clock too. */
+void lapic_timer_restore(struct lapic *lapic, const struct apic_state *state);
 void lapic_timer_set_initial(struct lapic *lapic, uint32_t count);
 void lapic_timer_set_divide(struct lapic *lapic, uint32_t value);
 /* After LVT timer changed from `old`. */

@@ -8,6 +8,7 @@
  */
 #include "chip/lapic_internal.h"
 
+#include "core/apic_state.h"
 #include "core/vm.h"
 
 /*
@@ -171,5 +172,31 @@ void lapic_timer_set_deadline(struct lapic *lapic, uint64_t tsc)
 	} else if ((tsc - now) / (clock->tsc_khz * 1000) < DEADLINE_MAX_S) {
 		/* Rounded up: the guest must not find itself too early. */
 		timer_set(&lapic->timer, clock_tsc_to_ns(clock, tsc) + 1);
+	}
+}
+
+/*
+ * Deadlines in virtual time: one that was due when it was saved comes at once
+ * when time goes on.
+ */
+void lapic_timer_restore(struct lapic *lapic, const struct apic_state *state)
+{
+	struct clock *clock = lapic->timer.clock;
+
+	stop(lapic);
+	lapic->timer_initial = state->timer_initial;
+	lapic->timer_divide = state->timer_divide;
+	lapic->tsc_deadline = is_deadline_mode(lapic) ? state->tsc_deadline : 0;
+	if (is_deadline_mode(lapic)) {
+		uint64_t now = clock_tsc(clock), deadline = lapic->tsc_deadline;
+
+		if (deadline && (deadline <= now ||
+				 (deadline - now) / (clock->tsc_khz * 1000) <
+					 DEADLINE_MAX_S))
+			timer_set(&lapic->timer,
+				  clock_tsc_to_ns(clock, deadline) + 1);
+	} else if (state->timer_initial && state->timer_expiry_ns) {
+		lapic->timer_expiry_ns = state->timer_expiry_ns;
+		timer_set(&lapic->timer, state->timer_expiry_ns);
 	}
 }

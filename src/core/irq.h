@@ -9,8 +9,7 @@
 
 struct vm;
 struct vcpu;
-struct state_writer;
-struct state_reader;
+struct apic_state;
 
 /*
  * A wire from a device to an interrupt chip. The device calls irq_set with the
@@ -83,6 +82,13 @@ struct apic_ops {
 	 */
 	void (*route_changed)(struct vm *vm, unsigned pin,
 			      const struct msi *msi);
+
+	/*
+	 * While the vCPU is parked or has no thread. set_state goes by the
+	 * VM's clock, which is set before. 0 or -errno, logged.
+	 */
+	int (*get_state)(struct vcpu *vcpu, struct apic_state *state);
+	int (*set_state)(struct vcpu *vcpu, const struct apic_state *state);
 
 	/* The rest on the vCPU's own thread. (software) */
 	bool (*has_interrupt)(struct vcpu *vcpu); /* above the priority */

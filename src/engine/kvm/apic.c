@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "core/apic_state.h"
 #include "engine/kvm/internal.h"
 
 #define MSR_IA32_APIC_BASE 0x1b
@@ -21,16 +22,20 @@
 #define APIC_BASE_BSP	   BIT(8)
 
 /* Register offsets, SDM 3, table 10-1. */
-#define APIC_ID	       0x20
-#define APIC_VERSION   0x30
-#define APIC_DFR       0xe0
-#define APIC_SVR       0xf0
-#define APIC_LVT_MIN   0x320
-#define APIC_LINT0     0x350
-#define APIC_LINT1     0x360
-#define APIC_LVT_MAX   0x370
-#define LVT_MASKED     BIT(16)
-#define LVT_MODE_SHIFT 8
+#define APIC_ID		      0x20
+#define APIC_VERSION	      0x30
+#define APIC_DFR	      0xe0
+#define APIC_SVR	      0xf0
+#define APIC_LVT_MIN	      0x320
+#define APIC_TIMER_INITIAL    0x380
+#define APIC_TIMER_CURRENT    0x390
+#define LVT_TIMER_DEADLINE    BIT(18)
+#define MSR_IA32_TSC_DEADLINE 0x6e0
+#define APIC_LINT0	      0x350
+#define APIC_LINT1	      0x360
+#define APIC_LVT_MAX	      0x370
+#define LVT_MASKED	      BIT(16)
+#define LVT_MODE_SHIFT	      8
 
 int kvm_routes_init(struct kvm_vm *kvm)
 {
@@ -257,9 +262,138 @@ static void reset(struct vcpu *vcpu, bool is_init)
 	atomic_store(&kvm->lint1, false);
 }
 
+/* --- state: KVM_GET_LAPIC has the registers as the xAPIC page does --------- */
+
+/* 10.5.4, figure 10-10: bits 3, 1, 0; 0 divides by 2 and 7 by 1. */
+static unsigned timer_divider(uint32_t value)
+{
+	unsigned code = ((value >> 1) & 4) | (value & 3);
+
+	return 1u << ((code + 1) & 7);
+}
+
+static bool is_deadline_mode(const struct apic_state *state)
+{
+	return state->lvt[0] & LVT_TIMER_DEADLINE;
+}
+
+static void get_vectors(struct kvm_lapic_state *apic, unsigned offset,
+			uint32_t bits[8])
+{
+	for (unsigned i = 0; i < 8; i++)
+		bits[i] = *apic_register(apic, offset + 0x10 * i);
+}
+
+static void set_vectors(struct kvm_lapic_state *apic, unsigned offset,
+			const uint32_t bits[8])
+{
+	for (unsigned i = 0; i < 8; i++)
+		*apic_register(apic, offset + 0x10 * i) = bits[i];
+}
+
+/* Where the registers lie that are one number each. */
+static const struct {
+	uint16_t offset;
+	uint16_t member;
+} apic_registers[] = {
+	{ 0x80, offsetof(struct apic_state, tpr) },
+	{ APIC_SVR, offsetof(struct apic_state, svr) },
+	{ 0xd0, offsetof(struct apic_state, ldr) },
+	{ APIC_DFR, offsetof(struct apic_state, dfr) },
+	{ 0x280, offsetof(struct apic_state, esr) },
+	{ 0x300, offsetof(struct apic_state, icr_low) },
+	{ 0x310, offsetof(struct apic_state, icr_high) },
+	{ 0x320, offsetof(struct apic_state, lvt[0]) },
+	{ 0x330, offsetof(struct apic_state, lvt[1]) },
+	{ 0x340, offsetof(struct apic_state, lvt[2]) },
+	{ 0x350, offsetof(struct apic_state, lvt[3]) },
+	{ 0x360, offsetof(struct apic_state, lvt[4]) },
+	{ 0x370, offsetof(struct apic_state, lvt[5]) },
+	{ APIC_TIMER_INITIAL, offsetof(struct apic_state, timer_initial) },
+	{ 0x3e0, offsetof(struct apic_state, timer_divide) },
+};
+
+static int get_state(struct vcpu *vcpu, struct apic_state *state)
+{
+	struct kvm_vcpu *kvm = kvm_vcpu(vcpu);
+	struct kvm_lapic_state apic;
+	uint32_t left;
+	int error;
+
+	*state = (struct apic_state){ 0 };
+	error = kvm_must(kvm->fd, KVM_GET_LAPIC, &apic, "get local APIC");
+	if (error)
+		return error;
+	if (kvm_get_msr(vcpu, MSR_IA32_APIC_BASE, &state->base))
+		return -EIO;
+	for (unsigned i = 0; i < ARRAY_SIZE(apic_registers); i++)
+		*(uint32_t *)((char *)state + apic_registers[i].member) =
+			*apic_register(&apic, apic_registers[i].offset);
+	get_vectors(&apic, 0x100, state->isr);
+	get_vectors(&apic, 0x180, state->tmr);
+	get_vectors(&apic, 0x200, state->irr);
+	state->lint[0] = atomic_load(&kvm->extint);
+	left = *apic_register(&apic, APIC_TIMER_CURRENT);
+	if (is_deadline_mode(state))
+		kvm_get_msr(vcpu, MSR_IA32_TSC_DEADLINE, &state->tsc_deadline);
+	else if (state->timer_initial && left)
+		state->timer_expiry_ns =
+			clock_ns(&vcpu->vm->clock) +
+			(uint64_t)left * timer_divider(state->timer_divide);
+	return 0;
+}
+
+/* The count that is left, or 0 when the timer stands. A one-shot that is due
+ * has one to go. */
+static uint32_t timer_left(struct vcpu *vcpu, const struct apic_state *state)
+{
+	uint64_t now = clock_ns(&vcpu->vm->clock), left;
+
+	if (is_deadline_mode(state) || !state->timer_expiry_ns)
+		return 0;
+	if (state->timer_expiry_ns <= now)
+		return 1;
+	left = (state->timer_expiry_ns - now) /
+	       timer_divider(state->timer_divide);
+	return left ? (uint32_t)MIN(left, UINT32_MAX) : 1;
+}
+
+static int set_state(struct vcpu *vcpu, const struct apic_state *state)
+{
+	struct kvm_vcpu *kvm = kvm_vcpu(vcpu);
+	struct kvm_lapic_state apic;
+	int error;
+
+	error = kvm_must(kvm->fd, KVM_GET_LAPIC, &apic, "get local APIC");
+	if (error)
+		return error;
+	/* The mode first: the kernel reads the registers by it. */
+	if (kvm_set_msr(vcpu, MSR_IA32_APIC_BASE, state->base)) {
+		log_error("kvm: the APIC base cannot be set");
+		return -EIO;
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(apic_registers); i++)
+		*apic_register(&apic, apic_registers[i].offset) =
+			*(const uint32_t *)((const char *)state +
+					    apic_registers[i].member);
+	set_vectors(&apic, 0x100, state->isr);
+	set_vectors(&apic, 0x180, state->tmr);
+	set_vectors(&apic, 0x200, state->irr);
+	*apic_register(&apic, APIC_ID) = vcpu->apic_id << 24;
+	*apic_register(&apic, APIC_TIMER_CURRENT) = timer_left(vcpu, state);
+	error = kvm_must(kvm->fd, KVM_SET_LAPIC, &apic, "set local APIC");
+	if (!error && is_deadline_mode(state) && state->tsc_deadline)
+		kvm_set_msr(vcpu, MSR_IA32_TSC_DEADLINE, state->tsc_deadline);
+	atomic_store(&kvm->extint, state->lint[0]);
+	atomic_store(&kvm->lint1, false);
+	return error;
+}
+
 const struct apic_ops kvm_apic_ops = {
 	.deliver = deliver,
 	.set_lint = set_lint,
+	.get_state = get_state,
+	.set_state = set_state,
 	.route_changed = route_changed,
 	.reset = reset,
 };
