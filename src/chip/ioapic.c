@@ -199,6 +199,18 @@ static void on_reset(void *device)
 		ioapic->entry[pin] = ENTRY_MASKED;
 }
 
+/* Whoever keeps the routes (kvm) learns of them as if they were written. */
+static int on_restored(void *device)
+{
+	struct ioapic *ioapic = device;
+	unsigned pin;
+
+	LOCKED(&ioapic->lock);
+	for (pin = 0; pin < IOAPIC_PINS; pin++)
+		tell_route(ioapic, pin);
+	return 0;
+}
+
 static const struct state_field fields[] = {
 	STATE_FIELD(struct ioapic, id, STATE_UINT, 1),
 	STATE_FIELD(struct ioapic, select, STATE_UINT, 1),
@@ -211,6 +223,7 @@ static const struct state_table state = {
 	.name = "ioapic",
 	.version = 1,
 	.field = fields,
+	.restored = on_restored,
 };
 
 static const struct device_ops ops = {

@@ -502,8 +502,15 @@ static const struct state_table state = {
 	.restored = on_restored,
 };
 
+/* After a restore the back end is another, which owes us no call. */
+static void on_start(void *device)
+{
+	ns16550_writable(device);
+}
+
 static const struct device_ops ops = {
 	.reset = on_reset,
+	.start = on_start,
 	.state = &state,
 };
 
