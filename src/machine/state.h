@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A machine's state as a file (machine/state_file.h): its shape, its clock, its
+ * devices, its processors with their local APICs, its memory. Which engine ran
+ * it does not show.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "x86/cpuid.h"
+
+struct vm;
+struct state_source;
+
+#define STATE_WHY_MAX 160
+
+/* What must be the same on both sides. */
+struct state_shape {
+	char board[32];
+	char cpu[32]; /* the model's name */
+	char vendor[16];
+	uint64_t ram_size, fd_size; /* bytes; fd_size: with ROMs */
+	uint64_t tsc_khz;
+	uint32_t vcpus;
+	struct cpuid_table cpuid; /* what the guest has been told */
+};
+
+/*
+ * Saves a VM that stands still (vm_pause): to a file beside `path`, which takes
+ * its place when it is whole and on the disk. 0, or -errno with what happened
+ * in why; then nothing is left behind and `path` is what it was.
+ */
+int state_save(struct vm *vm, const char *cpu_model, const char *path,
+	       char why[STATE_WHY_MAX]);
+/* The same, to an empty file that is open. */
+int state_save_to(struct vm *vm, const char *cpu_model, int fd);
+
+/*
+ * Opens a state and reads its shape; what is wrong has been logged, with the
+ * file's name. Closed by state_close.
+ */
+int state_open(const char *path, struct state_source **source);
+const struct state_shape *state_describe(const struct state_source *source);
+void state_close(struct state_source *source); /* NULL is fine */
+
+/*
+ * Whether a processor of `offer`'s features can go on with what the guest has
+ * been told: 0, or -EINVAL, logged.
+ */
+int state_check_cpu(const struct state_source *source,
+		    const struct cpuid_table *offer);
+
+/*
+ * Fills a VM of the same shape, new and with no vCPU started. -EINVAL, logged:
+ * the file is damaged or of another machine, and this VM must not run.
+ */
+int state_load(struct state_source *source, struct vm *vm);
