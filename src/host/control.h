@@ -30,7 +30,7 @@ void control_server_destroy(struct control_server *server); /* NULL is fine */
 /*
  * Asks process `pid` and copies the answer to `to`. 0, or -errno; -EREMOTEIO
  * when the answer was an error, which `error` then holds. Blocks, a few
- * seconds at most.
+ * seconds at most; for as long as it takes for save.
  */
 int control_ask(int folder, pid_t pid, const struct request *request, FILE *to,
 		char error[128]);

@@ -12,12 +12,16 @@
 #include "host/registry.h"
 
 #define TIMEOUT_S 10
+/* Memory of many gigabytes goes to a slow disk while nobody answers. */
+#define SAVE_TIMEOUT_S 3600
 
 static int send_line(int fd, const struct request *request)
 {
 	char line[REQUEST_LINE_MAX];
 	int size = request_format(request, line, sizeof(line));
 
+	if (size < 0)
+		return -EINVAL;
 	if (send(fd, line, size, MSG_NOSIGNAL) != size)
 		return errno ? -errno : -EPIPE;
 	return 0;
@@ -62,7 +66,9 @@ static int read_answer(FILE *from, FILE *to, char error[128])
 int control_ask(int folder, pid_t pid, const struct request *request, FILE *to,
 		char error[128])
 {
-	const struct timeval timeout = { .tv_sec = TIMEOUT_S };
+	const bool is_save = strcmp(request->command, "save") == 0;
+	const struct timeval timeout = { .tv_sec = is_save ? SAVE_TIMEOUT_S :
+							     TIMEOUT_S };
 	cleanup_file FILE *file = NULL;
 	cleanup_fd int fd = registry_connect(folder, pid);
 	int result;

@@ -10,7 +10,7 @@ enum value_kind { VALUE_STRING, VALUE_NUMBER, VALUE_BOOL };
 
 struct value {
 	enum value_kind kind;
-	char text[64];
+	char text[REQUEST_FILE_MAX];
 	uint64_t number; /* also of a boolean */
 };
 
@@ -80,6 +80,14 @@ static const char *take(struct request *request, const char *key,
 		if (value->kind != VALUE_BOOL)
 			return "json: not true or false";
 		request->json = value->number;
+	} else if (strcmp(key, "stop") == 0) {
+		if (value->kind != VALUE_BOOL)
+			return "stop: not true or false";
+		request->stop = value->number;
+	} else if (strcmp(key, "file") == 0) {
+		if (value->kind != VALUE_STRING)
+			return "file: not a name";
+		strcpy(request->file, value->text);
 	} else if (strcmp(key, "grace_ms") == 0) {
 		if (value->kind != VALUE_NUMBER)
 			return "grace_ms: not a number";
@@ -120,11 +128,22 @@ const char *request_parse(const char *line, struct request *request)
 
 int request_format(const struct request *request, char *line, size_t room)
 {
-	return snprintf(line, room,
-			"{\"command\": \"%s\", \"json\": %s, "
-			"\"grace_ms\": %llu}\n",
-			request->command, request->json ? "true" : "false",
-			(unsigned long long)request->grace_ms);
+	FILE *file = fmemopen(line, room, "w");
+	long size;
+
+	if (!file)
+		return -1;
+	fprintf(file, "{\"command\": \"%s\", \"json\": %s, \"grace_ms\": %llu",
+		request->command, request->json ? "true" : "false",
+		(unsigned long long)request->grace_ms);
+	if (request->file[0]) {
+		fprintf(file, ", \"file\": ");
+		json_print_string(file, request->file);
+	}
+	fprintf(file, ", \"stop\": %s}\n", request->stop ? "true" : "false");
+	size = fflush(file) ? -1 : ftell(file);
+	fclose(file);
+	return (int)size;
 }
 
 void json_print_string(FILE *file, const char *text)

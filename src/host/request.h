@@ -11,19 +11,23 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define REQUEST_LINE_MAX 512
+#define REQUEST_LINE_MAX 8704
+#define REQUEST_FILE_MAX 4096
 
 struct request {
 	char command[16];
 	bool json;
 	uint64_t grace_ms; /* of stop */
+	char file[REQUEST_FILE_MAX]; /* of save: an absolute path */
+	bool stop; /* of save: end the VM */
 };
 
 /* NULL, or what is wrong with the line, which may be hostile. Keys that nobody
  * knows are skipped: a newer client may send them. */
 const char *request_parse(const char *line, struct request *request);
 
-/* The line, with its newline. */
+/* The line, with its newline: its length, or -1 when there is no room. A
+ * file's name has no control characters. */
 int request_format(const struct request *request, char *line, size_t room);
 
 /* Prints text as a JSON string, quotes included. */

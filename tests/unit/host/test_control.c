@@ -43,6 +43,18 @@ static void test_requests(void **state)
 	assert_int_equal(request.grace_ms, 30000);
 }
 
+static void test_longest_file(void **state)
+{
+	struct request request = { .command = "save", .stop = true }, again;
+	char line[REQUEST_LINE_MAX];
+
+	memset(request.file, '"', sizeof(request.file) - 1);
+	assert_true(request_format(&request, line, sizeof(line)) > 0);
+	assert_null(request_parse(line, &again));
+	assert_string_equal(again.file, request.file);
+	assert_true(again.stop);
+}
+
 static void test_bad_requests(void **state)
 {
 	static const char *const bad[] = {
@@ -312,6 +324,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_longest_file),
 		cmocka_unit_test(test_bad_requests),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_folder),
