@@ -10,8 +10,11 @@
 #define VERSION "0.1.0"
 
 const struct command *const cli_commands[] = {
-	&command_run,  &command_doctor, &command_ps,	     &command_stat,
-	&command_stop, &command_help,	&command_completion, NULL,
+	&command_run,	     &command_doctor,
+	&command_ps,	     &command_stat,
+	&command_stop,	     &command_save,
+	&command_restore,    &command_help,
+	&command_completion, NULL,
 };
 
 static const char *command_name(const void *from, unsigned i)

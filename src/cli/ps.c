@@ -20,7 +20,7 @@ static const struct option_type json_only[] = {
 	{ 0 },
 };
 
-static int open_registry(void)
+int cli_open_registry(void)
 {
 	char where[256];
 	int folder = registry_open(where, sizeof(where));
@@ -61,7 +61,7 @@ static void list_one(pid_t pid, void *argument)
 
 static int ps(const struct arguments *arguments)
 {
-	cleanup_fd int folder = open_registry();
+	cleanup_fd int folder = cli_open_registry();
 	struct listing listing = { .folder = folder,
 				   .is_json = arguments->is_given[0] };
 	int error;
@@ -91,8 +91,7 @@ const struct command command_ps = {
 	.run = ps,
 };
 
-/* The VM that the first operand names, or -1 when the error has been said. */
-static pid_t find_vm(int folder, const char *who)
+pid_t cli_find_vm(int folder, const char *who)
 {
 	pid_t pid;
 
@@ -105,8 +104,8 @@ static pid_t find_vm(int folder, const char *who)
 	return -1;
 }
 
-static int ask(int folder, pid_t pid, const struct request *request,
-	       const char *who)
+int cli_ask(int folder, pid_t pid, const struct request *request,
+	    const char *who)
 {
 	char reason[128] = "";
 	int error = control_ask(folder, pid, request, stdout, reason);
@@ -126,10 +125,10 @@ static int stat(const struct arguments *arguments)
 	const char *who = arguments->operand[0];
 	struct request request = { .command = "stat",
 				   .json = arguments->is_given[0] };
-	cleanup_fd int folder = open_registry();
-	pid_t pid = find_vm(folder, who);
+	cleanup_fd int folder = cli_open_registry();
+	pid_t pid = cli_find_vm(folder, who);
 
-	if (pid < 0 || ask(folder, pid, &request, who))
+	if (pid < 0 || cli_ask(folder, pid, &request, who))
 		return STATUS_OUR_ERROR;
 	return 0;
 }
@@ -150,8 +149,7 @@ static const struct option_type stop_options[] = {
 	{ 0 },
 };
 
-/* Until nobody answers any more. */
-static bool wait_for_end(int folder, pid_t pid, uint64_t seconds)
+bool cli_wait_for_end(int folder, pid_t pid, uint64_t seconds)
 {
 	const struct timespec nap = { .tv_nsec = POLL_NS };
 	time_t end = time(NULL) + seconds;
@@ -174,12 +172,12 @@ static int stop(const struct arguments *arguments)
 	uint64_t grace = arguments->number[0];
 	struct request request = { .command = "stop",
 				   .grace_ms = grace * 1000 };
-	cleanup_fd int folder = open_registry();
-	pid_t pid = find_vm(folder, who);
+	cleanup_fd int folder = cli_open_registry();
+	pid_t pid = cli_find_vm(folder, who);
 
-	if (pid < 0 || ask(folder, pid, &request, who))
+	if (pid < 0 || cli_ask(folder, pid, &request, who))
 		return STATUS_OUR_ERROR;
-	if (wait_for_end(folder, pid, grace + SLOW_TO_END_S))
+	if (cli_wait_for_end(folder, pid, grace + SLOW_TO_END_S))
 		return 0;
 	log_error("%s: process %d has not ended", who, (int)pid);
 	return STATUS_OUR_ERROR;

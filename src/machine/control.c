@@ -16,19 +16,21 @@
 
 struct question {
 	const char *command;
-	void (*answer)(struct machine *machine, const struct request *request,
-		       FILE *reply);
+	/* NULL, or why there is no answer: valid until the next question. */
+	const char *(*answer)(struct machine *machine,
+			      const struct request *request, FILE *reply);
 };
 
-static void answer_stat(struct machine *machine, const struct request *request,
-			FILE *reply)
+static const char *answer_stat(struct machine *machine,
+			       const struct request *request, FILE *reply)
 {
 	ledger_print(reply, machine_vm(machine), request->json);
+	return NULL;
 }
 
 /* One line of `ps`. */
-static void answer_info(struct machine *machine, const struct request *request,
-			FILE *reply)
+static const char *answer_info(struct machine *machine,
+			       const struct request *request, FILE *reply)
 {
 	struct vm *vm = machine_vm(machine);
 	uint64_t mib = machine_describe(machine)->ram_size >> 20;
@@ -38,7 +40,7 @@ static void answer_info(struct machine *machine, const struct request *request,
 		fprintf(reply, "%7d %-20s %-7s %5u %7" PRIu64 "M %7.1fs\n",
 			(int)getpid(), vm->name, vm->engine_ops->name,
 			vm->vcpu_count, mib, seconds);
-		return;
+		return NULL;
 	}
 	fprintf(reply, "{\"pid\": %d, \"name\": ", (int)getpid());
 	json_print_string(reply, vm->name);
@@ -46,21 +48,32 @@ static void answer_info(struct machine *machine, const struct request *request,
 		", \"engine\": \"%s\", \"vcpus\": %u, \"memory_mib\": %" PRIu64
 		", \"seconds\": %.3f}\n",
 		vm->engine_ops->name, vm->vcpu_count, mib, seconds);
+	return NULL;
 }
 
-static void answer_stop(struct machine *machine, const struct request *request,
-			FILE *reply)
+static const char *answer_stop(struct machine *machine,
+			       const struct request *request, FILE *reply)
 {
 	if (request->grace_ms)
 		machine_power_down(machine, (unsigned)request->grace_ms);
 	else
 		vm_stop(machine_vm(machine), STOP_HOST, 0);
+	return NULL;
+}
+
+static const char *answer_save(struct machine *machine,
+			       const struct request *request, FILE *reply)
+{
+	if (request->file[0] != '/')
+		return "save: no absolute path";
+	return machine_save(machine, request->file, request->stop);
 }
 
 static const struct question questions[] = {
 	{ "stat", answer_stat },
 	{ "info", answer_info },
 	{ "stop", answer_stop },
+	{ "save", answer_save },
 };
 
 static const char *handle(void *argument, const struct request *request,
@@ -69,8 +82,7 @@ static const char *handle(void *argument, const struct request *request,
 	for (unsigned i = 0; i < ARRAY_SIZE(questions); i++) {
 		if (strcmp(questions[i].command, request->command))
 			continue;
-		questions[i].answer(argument, request, reply);
-		return NULL;
+		return questions[i].answer(argument, request, reply);
 	}
 	return "no such command";
 }

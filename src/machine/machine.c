@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@
 #include "machine/control.h"
 #include "machine/pc.h"
 #include "machine/select.h"
+#include "machine/state.h"
 #include "x86/cpu_model.h"
 
 #define STATUS_OUR_ERROR 125
@@ -36,6 +38,9 @@ struct machine {
 	struct loop *loop;
 	struct console *console;
 	struct boot *boot;
+	struct state_source *state; /* while it is restored */
+	char cpu_model[32]; /* of a restored machine */
+	char why[STATE_WHY_MAX]; /* it could not be saved */
 	struct pc *pc;
 	struct control_server *control;
 	struct signals signals;
@@ -142,6 +147,28 @@ static void on_console_command(void *argument, enum console_command command)
 		ledger_print(stderr, &machine->vm, false);
 		break;
 	}
+}
+
+const char *machine_save(struct machine *machine, const char *path, bool stop)
+{
+	const char *model = machine->config.cpu;
+	struct vm *vm = &machine->vm;
+	bool is_leaving;
+	int error;
+
+	pthread_mutex_lock(&vm->lock);
+	is_leaving = vm->stop_reason != STOP_NONE || vm->reset_wanted;
+	pthread_mutex_unlock(&vm->lock);
+	if (is_leaving)
+		return "it is ending or resetting";
+	vm_pause(vm);
+	error = state_save(vm, model ? model : CPU_MODEL_DEFAULT, path,
+			   machine->why);
+	if (!error && stop)
+		vm_stop(vm, STOP_HOST, 0);
+	else
+		vm_resume(vm);
+	return error ? machine->why : NULL;
 }
 
 /* --- the console, between serial port and terminal ------------------------ */
@@ -257,8 +284,13 @@ static int create_cpu_model(struct machine *machine,
 		log_error("--cpu %s: only with --engine kvm", request.model);
 	else if (error)
 		log_error("--cpu %s: %s", request.model, strerror(-error));
-	else if (dropped[0] && model)
+	else if (dropped[0] && model && !machine->state)
 		log_info("--cpu %s: this host lacks %s", model, dropped);
+	if (error || !machine->state)
+		return error;
+	/* The guest goes on with what it has been told. */
+	error = state_check_cpu(machine->state, &machine->cpuid);
+	machine->cpuid = state_describe(machine->state)->cpuid;
 	return error;
 }
 
@@ -353,11 +385,68 @@ static int load_image(struct machine *machine)
 		.no_acpi = config->no_acpi,
 	};
 
+	if (!config->kernel && config->restore)
+		return 0;
 	if (!config->kernel) {
 		log_error("no kernel: name one with --kernel");
 		return -EINVAL;
 	}
 	return boot_load(&boot, &machine->boot);
+}
+
+__attribute__((format(printf, 2, 3))) static int
+differs(const struct machine_config *config, const char *format, ...)
+{
+	char what[160];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(what, sizeof(what), format, arguments);
+	va_end(arguments);
+	log_error("%s: %s", config->restore, what);
+	return -EINVAL;
+}
+
+/* The shape of what is restored becomes the machine's. */
+static int take_shape(struct machine *machine)
+{
+	struct machine_config *config = &machine->config;
+	const struct state_shape *shape;
+
+	if (state_open(config->restore, &machine->state))
+		return -EINVAL;
+	shape = state_describe(machine->state);
+	if (config->ram_size && config->ram_size != shape->ram_size)
+		return differs(config,
+			       "%llu MiB of memory, not the %llu MiB asked for",
+			       (unsigned long long)shape->ram_size >> 20,
+			       (unsigned long long)config->ram_size >> 20);
+	if (config->vcpus && config->vcpus != shape->vcpus)
+		return differs(config, "%u processors, not the %u asked for",
+			       shape->vcpus, config->vcpus);
+	if (config->cpu && strcmp(config->cpu, shape->cpu) != 0)
+		return differs(config, "a processor %s, not the %s asked for",
+			       shape->cpu, config->cpu);
+	snprintf(machine->cpu_model, sizeof(machine->cpu_model), "%s",
+		 shape->cpu);
+	config->ram_size = shape->ram_size;
+	config->vcpus = shape->vcpus;
+	config->cpu = machine->cpu_model;
+	if (!config->kernel)
+		config->no_reboot = true;
+	return 0;
+}
+
+/* What is in memory and registers before the first instruction. */
+static int fill(struct machine *machine)
+{
+	int error;
+
+	if (!machine->state)
+		return boot_apply(machine->boot, &machine->vm);
+	error = state_load(machine->state, &machine->vm);
+	state_close(take_pointer(&machine->state));
+	return error;
 }
 
 static int check_config(const struct machine_config *config)
@@ -378,8 +467,10 @@ static int check_config(const struct machine_config *config)
 static int build(struct machine *machine)
 {
 	const struct engine_ops *engine;
-	int error = check_config(&machine->config);
+	int error = machine->config.restore ? take_shape(machine) : 0;
 
+	if (!error)
+		error = check_config(&machine->config);
 	if (!error)
 		error = load_image(machine);
 	if (error)
@@ -397,7 +488,7 @@ static int build(struct machine *machine)
 	if (!error)
 		error = create_console(machine);
 	if (!error)
-		error = boot_apply(machine->boot, &machine->vm);
+		error = fill(machine);
 	if (!error)
 		error = control_create(machine, &machine->control);
 	return error;
@@ -509,6 +600,7 @@ void machine_destroy(struct machine *machine)
 	pc_destroy(machine->pc);
 	console_destroy(machine->console);
 	boot_destroy(machine->boot);
+	state_close(machine->state);
 	if (machine->has_notify)
 		loop_call_fini(machine->loop, &machine->notified);
 	if (machine->has_signals)

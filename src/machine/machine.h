@@ -34,6 +34,11 @@ struct machine_config {
 	const char *append; /* kernel command line; NULL: none */
 	bool no_acpi, no_hpet; /* left out of the machine */
 	bool has_testdev; /* for bare-metal test programs: chip/testdev.h */
+	/* A state file to go on from (machine/state.h). Then memory, vCPUs and
+	 * cpu come from it; where they are given here too they must agree. The
+	 * kernel serves a reset by the guest only, which without one ends the
+	 * VM. NULL: boot. */
+	const char *restore;
 	uint64_t ram_size; /* bytes, multiple of the page size */
 	unsigned vcpus; /* 1 to VM_VCPUS_MAX */
 	const char *console; /* host/console.h; NULL: "stdio" */
@@ -74,5 +79,13 @@ const struct machine_config *machine_describe(const struct machine *machine);
  * still there. On the loop's thread.
  */
 void machine_power_down(struct machine *machine, unsigned grace_ms);
+
+/*
+ * Saves the machine to a file, which must be an absolute path, and lets it go
+ * on, or ends it there when `stop` is set. On the loop's thread. NULL, or what
+ * happened, valid until the next call: then the machine goes on as if nothing
+ * had been asked, and what `path` named before is untouched.
+ */
+const char *machine_save(struct machine *machine, const char *path, bool stop);
 
 void machine_destroy(struct machine *machine); /* NULL is fine */

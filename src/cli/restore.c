@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ringfence restore: goes on from a state file. */
+#include <string.h>
+
+#include "base/log.h"
+#include "cli/cli.h"
+#include "cli/suboption.h"
+#include "core/vm.h"
+#include "host/registry.h"
+#include "machine/machine.h"
+
+enum {
+	RESTORE_ENGINE,
+	RESTORE_NAME,
+	RESTORE_CONSOLE,
+	RESTORE_DEBUG_LOG,
+	RESTORE_KERNEL,
+	RESTORE_INITRD,
+	RESTORE_APPEND,
+	RESTORE_MEMORY,
+	RESTORE_CPUS,
+	RESTORE_CPU,
+	RESTORE_NO_REBOOT,
+	RESTORE_GRACE,
+	RESTORE_STAT,
+	RESTORE_JSON,
+	RESTORE_STAT_FILE,
+};
+
+static const struct option_type options[] = {
+	[RESTORE_ENGINE] = { "engine", 'e', OPTION_TEXT, "ENGINE",
+			     .words = "auto kvm interp", .fallback = "auto",
+			     .help = "what runs the guest's instructions; it "
+				     "need not be what ran them before" },
+	[RESTORE_NAME] = { "name", 'n', OPTION_TEXT, "NAME",
+			   .help = "what stat, ps and stop know the VM by" },
+	[RESTORE_CONSOLE] = { "console", 0, OPTION_TEXT, "WHERE",
+			      .words = "stdio file: none", .fallback = "stdio",
+			      .help = "the serial port's other end: stdio, "
+				      "file:PATH or none" },
+	[RESTORE_DEBUG_LOG] = { "debug-log", 0, OPTION_FILE, "FILE",
+				.help = "where what is written to the debug "
+					"port (402h) goes" },
+	[RESTORE_KERNEL] = { "kernel", 'k', OPTION_FILE, "FILE",
+			     .help = "what a reset by the guest boots; without "
+				     "it a reset ends the VM" },
+	[RESTORE_INITRD] = { "initrd", 'i', OPTION_FILE, "FILE",
+			     .help = "the initial RAM disk of that" },
+	[RESTORE_APPEND] = { "append", 'a', OPTION_TEXT, "WORDS",
+			     .help = "the kernel's command line of that" },
+	[RESTORE_MEMORY] = { "memory", 'm', OPTION_SIZE, "SIZE", .min = 1 << 20,
+			     .max = ~0ull,
+			     .help = "refuse a state with memory of another "
+				     "size" },
+	[RESTORE_CPUS] = { "cpus", 'c', OPTION_NUMBER, "N", .min = 1,
+			   .max = VM_VCPUS_MAX,
+			   .help = "refuse a state with another number of "
+				   "processors" },
+	[RESTORE_CPU] = { "cpu", 0, OPTION_TEXT, "MODEL",
+			  .help = "refuse a state of another processor" },
+	[RESTORE_NO_REBOOT] = { "no-reboot", 0, OPTION_FLAG,
+				.help = "a reset by the guest ends the VM" },
+	[RESTORE_GRACE] = { "grace", 0, OPTION_NUMBER, "SECONDS",
+			    .fallback = "10", .max = 86400,
+			    .help = "from the power button, which SIGTERM "
+				    "presses, to the end by force" },
+	[RESTORE_STAT] = { "stat", 's', OPTION_FLAG,
+			   .help = "at the end, print the exits since here to "
+				   "standard error" },
+	[RESTORE_JSON] = { "json", 0, OPTION_FLAG,
+			   .help = "the same, as JSON" },
+	[RESTORE_STAT_FILE] = { "stat-file", 0, OPTION_FILE, "FILE",
+				.help = "print them there" },
+	{ 0 },
+};
+
+static int restore(const struct arguments *arguments)
+{
+	const char *const *text = arguments->text;
+	const uint64_t *number = arguments->number;
+	struct machine_config config = {
+		.restore = arguments->operand[0],
+		.name = text[RESTORE_NAME],
+		.console = text[RESTORE_CONSOLE],
+		.debug_log = text[RESTORE_DEBUG_LOG],
+		.kernel = text[RESTORE_KERNEL],
+		.initrd = text[RESTORE_INITRD],
+		.append = text[RESTORE_APPEND],
+		.ram_size = number[RESTORE_MEMORY],
+		.vcpus = number[RESTORE_CPUS],
+		.cpu = text[RESTORE_CPU],
+		.no_reboot = arguments->is_given[RESTORE_NO_REBOOT],
+		.grace_ms = number[RESTORE_GRACE] * 1000,
+		.stat = arguments->is_given[RESTORE_STAT] ||
+			arguments->is_given[RESTORE_STAT_FILE],
+		.stat_json = arguments->is_given[RESTORE_JSON],
+		.stat_file = text[RESTORE_STAT_FILE],
+	};
+	struct suboptions engine;
+	struct machine *machine;
+	int status;
+
+	if (config.name && !registry_name_is_valid(config.name)) {
+		log_error("--name %s: letters, digits, '.', '_' and '-', at "
+			  "most 64, and not digits only",
+			  config.name);
+		return STATUS_OUR_ERROR;
+	}
+	if (suboptions_parse("--engine", text[RESTORE_ENGINE], &engine))
+		return STATUS_OUR_ERROR;
+	config.engine = engine.first;
+	config.engine_options = engine.option;
+	if (machine_create(&config, &machine))
+		return STATUS_OUR_ERROR;
+	status = machine_run(machine);
+	machine_destroy(machine);
+	return status;
+}
+
+const struct command command_restore = {
+	.name = "restore",
+	.summary = "Goes on with a VM that save wrote to a file",
+	.operands = "FILE",
+	.operands_min = 1,
+	.operands_max = 1,
+	.options = options,
+	.text = "Memory, processors and their model are the state's. The exit "
+		"status is as for run.\n",
+	.run = restore,
+};
