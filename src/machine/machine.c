@@ -151,7 +151,13 @@ static void on_console_command(void *argument, enum console_command command)
 
 const char *machine_save(struct machine *machine, const char *path, bool stop)
 {
-	const char *model = machine->config.cpu;
+	const struct machine_config *config = &machine->config;
+	const struct state_parts parts = {
+		.cpu = config->cpu ? config->cpu : CPU_MODEL_DEFAULT,
+		.no_acpi = config->no_acpi,
+		.no_hpet = config->no_hpet,
+		.has_testdev = config->has_testdev,
+	};
 	struct vm *vm = &machine->vm;
 	bool is_leaving;
 	int error;
@@ -162,8 +168,7 @@ const char *machine_save(struct machine *machine, const char *path, bool stop)
 	if (is_leaving)
 		return "it is ending or resetting";
 	vm_pause(vm);
-	error = state_save(vm, model ? model : CPU_MODEL_DEFAULT, path,
-			   machine->why);
+	error = state_save(vm, &parts, path, machine->why);
 	if (!error && stop)
 		vm_stop(vm, STOP_HOST, 0);
 	else
@@ -432,6 +437,9 @@ static int take_shape(struct machine *machine)
 	config->ram_size = shape->ram_size;
 	config->vcpus = shape->vcpus;
 	config->cpu = machine->cpu_model;
+	config->no_acpi = shape->no_acpi;
+	config->no_hpet = shape->no_hpet;
+	config->has_testdev = shape->has_testdev;
 	if (!config->kernel)
 		config->no_reboot = true;
 	return 0;

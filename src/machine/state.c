@@ -90,6 +90,9 @@ static int shape_restored(void *instance)
 
 static const struct state_field shape_fields[] = {
 	STATE_FIELD(struct state_shape, board, STATE_BYTES, 1),
+	STATE_FIELD(struct state_shape, no_acpi, STATE_BOOL, 1),
+	STATE_FIELD(struct state_shape, no_hpet, STATE_BOOL, 1),
+	STATE_FIELD(struct state_shape, has_testdev, STATE_BOOL, 1),
 	STATE_FIELD(struct state_shape, cpu, STATE_BYTES, 1),
 	STATE_FIELD(struct state_shape, vendor, STATE_BYTES, 1),
 	STATE_FIELD(struct state_shape, ram_size, STATE_UINT, 1),
@@ -122,18 +125,21 @@ static void get_vendor(const struct cpuid_table *cpuid, char vendor[16])
 	store_u32(vendor + 8, cpuid_value(cpuid, 0, 0, CPUID_ECX));
 }
 
-static void describe(struct vm *vm, const char *cpu_model,
+static void describe(struct vm *vm, const struct state_parts *parts,
 		     struct state_shape *shape)
 {
 	*shape = (struct state_shape){
 		.board = BOARD,
+		.no_acpi = parts->no_acpi,
+		.no_hpet = parts->no_hpet,
+		.has_testdev = parts->has_testdev,
 		.ram_size = vm->memory.ram_size,
 		.fd_size = vm->memory.fd_size,
 		.tsc_khz = vm->clock.tsc_khz,
 		.vcpus = vm->vcpu_count,
 		.cpuid = *vm->cpuid,
 	};
-	snprintf(shape->cpu, sizeof(shape->cpu), "%s", cpu_model);
+	snprintf(shape->cpu, sizeof(shape->cpu), "%s", parts->cpu);
 	get_vendor(vm->cpuid, shape->vendor);
 }
 
@@ -282,7 +288,7 @@ static int save_memory(struct state_file_writer *file, struct vm *vm)
 	return error;
 }
 
-int state_save_to(struct vm *vm, const char *cpu_model, int fd)
+int state_save_to(struct vm *vm, const struct state_parts *parts, int fd)
 {
 	const struct saved_clock now = { clock_ns(&vm->clock),
 					 clock_tsc(&vm->clock) };
@@ -292,7 +298,7 @@ int state_save_to(struct vm *vm, const char *cpu_model, int fd)
 
 	if (!shape)
 		return -ENOMEM;
-	describe(vm, cpu_model, shape);
+	describe(vm, parts, shape);
 	state_file_begin(&file, fd);
 	add_table(&file, "machine", &shape_table, shape);
 	add_table(&file, "clock", &clock_table, &now);
@@ -317,7 +323,7 @@ static void sync_folder(const char *path)
 		log_debug("%s: %s", path, strerror(errno));
 }
 
-int state_save(struct vm *vm, const char *cpu_model, const char *path,
+int state_save(struct vm *vm, const struct state_parts *parts, const char *path,
 	       char why[STATE_WHY_MAX])
 {
 	cleanup_free char *part = NULL;
@@ -332,7 +338,7 @@ int state_save(struct vm *vm, const char *cpu_model, const char *path,
 		error = fd < 0 ? -errno : 0;
 	}
 	if (!error) {
-		error = state_save_to(vm, cpu_model, fd);
+		error = state_save_to(vm, parts, fd);
 		if (!error && rename(part, path))
 			error = -errno;
 		if (error)

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "x86/cpuid.h"
@@ -15,9 +16,16 @@ struct state_source;
 
 #define STATE_WHY_MAX 160
 
+/* What a board may be built with, beyond what the VM itself shows. */
+struct state_parts {
+	const char *cpu; /* the model's name */
+	bool no_acpi, no_hpet, has_testdev;
+};
+
 /* What must be the same on both sides. */
 struct state_shape {
 	char board[32];
+	bool no_acpi, no_hpet, has_testdev;
 	char cpu[32]; /* the model's name */
 	char vendor[16];
 	uint64_t ram_size, fd_size; /* bytes; fd_size: with ROMs */
@@ -31,10 +39,10 @@ struct state_shape {
  * its place when it is whole and on the disk. 0, or -errno with what happened
  * in why; then nothing is left behind and `path` is what it was.
  */
-int state_save(struct vm *vm, const char *cpu_model, const char *path,
+int state_save(struct vm *vm, const struct state_parts *parts, const char *path,
 	       char why[STATE_WHY_MAX]);
 /* The same, to an empty file that is open. */
-int state_save_to(struct vm *vm, const char *cpu_model, int fd);
+int state_save_to(struct vm *vm, const struct state_parts *parts, int fd);
 
 /*
  * Opens a state and reads its shape; what is wrong has been logged, with the

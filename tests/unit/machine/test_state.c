@@ -149,10 +149,11 @@ static void use(struct board *board)
 
 static int save(struct board *board)
 {
+	const struct state_parts parts = { .cpu = CPU_MODEL_DEFAULT };
 	int fd = memfd_create("state", MFD_CLOEXEC);
 
 	assert_true(fd >= 0);
-	assert_int_equal(state_save_to(&board->vm, CPU_MODEL_DEFAULT, fd), 0);
+	assert_int_equal(state_save_to(&board->vm, &parts, fd), 0);
 	return fd;
 }
 
