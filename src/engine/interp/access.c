@@ -324,6 +324,21 @@ void mem_write_system(struct interp *cpu, gva_t gva, uint64_t value,
 		    system_view(cpu));
 }
 
+void mem_check_system(struct interp *cpu, gva_t gva, unsigned size,
+		      enum mmu_access access)
+{
+	struct operand_places places;
+
+	locate_or_fault(cpu, system_linear(cpu, gva, size), size, access,
+			system_view(cpu), &places);
+}
+
+uint64_t mem_read_linear(struct interp *cpu, gva_t gva, unsigned size,
+			 enum mmu_view view)
+{
+	return read_value(cpu, gva, size, view);
+}
+
 void mem_write_linear(struct interp *cpu, gva_t gva, uint64_t value,
 		      unsigned size, enum mmu_view view)
 {

@@ -6,6 +6,7 @@
 #include "engine/interp/handlers.h"
 #include "engine/interp/flags.h"
 #include "engine/interp/operand.h"
+#include "engine/interp/vm86.h"
 
 /* A target outside canonical space or the code segment's limit faults on the
  * branch itself. */
@@ -132,13 +133,12 @@ static void raise_event(struct interp *cpu, int kind, uint8_t vector)
 	longjmp(cpu->fault, 1);
 }
 
-/* In virtual-8086 mode INT n needs IOPL 3 (SDM 3, 20.2.7); INT3 and INTO do
- * not. The run loop delivers it as it does a fault. */
+/* In virtual-8086 mode INT n may not be for the IDT; INT3 and INTO always are
+ * (SDM 3, 20.2.7). The run loop delivers it as it does a fault. */
 static void exec_int(struct interp *cpu, const struct insn *insn)
 {
-	if ((cpu->s.rflags & RFLAGS_VM) && !(cpu->s.cr4 & CR4_VME) &&
-	    bits_get(cpu->s.rflags, 13, 12) < 3)
-		fault_gp(cpu, 0);
+	if ((cpu->s.rflags & RFLAGS_VM) && vm86_int(cpu, (uint8_t)insn->imm))
+		return;
 	raise_event(cpu, CPU_EVENT_SOFTWARE, (uint8_t)insn->imm);
 }
 

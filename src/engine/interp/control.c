@@ -101,7 +101,7 @@ static void exec_clts(struct interp *cpu, const struct insn *insn)
 
 /* --- CR3, CR4, CR8 -------------------------------------------------------- */
 
-static void write_cr3(struct interp *cpu, uint64_t value)
+void interp_load_cr3(struct interp *cpu, uint64_t value)
 {
 	struct cpu_state *s = &cpu->s;
 	bool keep = false;
@@ -110,12 +110,21 @@ static void write_cr3(struct interp *cpu, uint64_t value)
 		keep = value & CR3_NOFLUSH;
 		value &= ~CR3_NOFLUSH;
 	}
-	if (cpu->mode == X86_MODE_64 && value >> mmu_maxphyaddr(cpu))
-		fault_gp(cpu, 0);
 	if (is_pae(s->cr0, s->cr4, s->msr.efer))
 		load_pdptes(cpu, value);
 	s->cr3 = value;
 	tlb_load_cr3(cpu, keep);
+}
+
+static void write_cr3(struct interp *cpu, uint64_t value)
+{
+	uint64_t address = value;
+
+	if (cpu->s.cr4 & CR4_PCIDE)
+		address &= ~CR3_NOFLUSH;
+	if (cpu->mode == X86_MODE_64 && address >> mmu_maxphyaddr(cpu))
+		fault_gp(cpu, 0);
+	interp_load_cr3(cpu, value);
 }
 
 /* Which bits of CR4 the model has, by the CPUID bit that announces each. */

@@ -10,6 +10,7 @@
  */
 #include "core/vcpu.h"
 #include "engine/interp/segment.h"
+#include "engine/interp/task.h"
 
 #define ERROR_EXT BIT(0)
 #define ERROR_IDT BIT(1)
@@ -95,10 +96,7 @@ static bool is_interrupt_gate(const struct gate *gate)
 	       type == SYSTEM_INTERRUPT_GATE32;
 }
 
-/*
- * Task gates are no gates here: the hardware task switch is not built, and the
- * #GP is what a gate of an unknown type gives.
- */
+/* Long mode knows the 64-bit kinds only. */
 static bool is_gate_type(const struct interp *cpu, const struct gate *gate)
 {
 	switch (gate->attributes & (SEGMENT_TYPE | SEGMENT_S)) {
@@ -107,6 +105,7 @@ static bool is_gate_type(const struct interp *cpu, const struct gate *gate)
 		return true;
 	case SYSTEM_INTERRUPT_GATE16:
 	case SYSTEM_TRAP_GATE16:
+	case SYSTEM_TASK_GATE:
 		return !cpu_is_long_mode(&cpu->s);
 	default:
 		return false;
@@ -164,6 +163,25 @@ static struct stack handler_stack(struct interp *cpu, const struct gate *gate,
 	return stack;
 }
 
+/* Out of virtual-8086 mode the data segments go too (SDM 3, 20.2.6). */
+static void push_vm86_segments(struct interp *cpu, struct stack *stack,
+			       unsigned size)
+{
+	static const enum segment order[] = { SEG_GS, SEG_FS, SEG_DS, SEG_ES };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(order); i++)
+		stack_put(cpu, stack, cpu->s.segment[order[i]].selector, size);
+}
+
+static void drop_vm86_segments(struct interp *cpu)
+{
+	static const enum segment data[] = { SEG_ES, SEG_DS, SEG_FS, SEG_GS };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(data); i++)
+		cpu->s.segment[data[i]] =
+			(struct cpu_segment){ .attributes = SEGMENT_UNUSABLE };
+}
+
 static void push_frame(struct interp *cpu, const struct cpu_event *event,
 		       struct stack *stack, unsigned size, bool has_stack)
 {
@@ -180,29 +198,65 @@ static void push_frame(struct interp *cpu, const struct cpu_event *event,
 		stack_put(cpu, stack, event->error_code, size);
 }
 
-static void deliver_protected(struct interp *cpu, const struct cpu_event *event)
+/* Through a task gate: the error code goes on the new task's stack. */
+static void deliver_task(struct interp *cpu, const struct cpu_event *event,
+			 uint16_t selector)
+{
+	const struct task_request request = {
+		.source = TASK_EVENT,
+		.selector = selector,
+		.rip = return_rip(cpu, event),
+		.rflags = flags_image(cpu, event),
+		.ext = event_ext(event),
+		.has_error_code = event->has_error_code,
+		.error_code = event->error_code,
+	};
+
+	task_switch(cpu, &request);
+}
+
+static void deliver_gate(struct interp *cpu, const struct cpu_event *event,
+			 const struct gate *gate)
 {
 	unsigned ext = event_ext(event);
 	bool is_long = cpu_is_long_mode(&cpu->s);
-	struct gate gate = read_gate(cpu, event);
-	struct cpu_segment code = segment_gate_code(cpu, gate.selector, ext);
+	bool is_vm86 = cpu->s.rflags & RFLAGS_VM;
+	struct cpu_segment code = segment_gate_code(cpu, gate->selector, ext);
 	unsigned cpl = segment_is_conforming(code.attributes) ?
 			       cpu->cpl :
 			       segment_dpl(code.attributes);
-	unsigned size = is_long ? 8 : gate.attributes & 8 ? 4 : 2;
+	unsigned size = is_long ? 8 : gate->attributes & 8 ? 4 : 2;
 	bool is_inner = cpl < cpu->cpl;
-	struct stack stack = handler_stack(cpu, &gate, cpl, ext);
+	struct stack stack;
 
+	if (is_vm86 && cpl)
+		fault_selector(cpu, VECTOR_GP, gate->selector, ext);
+	stack = handler_stack(cpu, gate, cpl, ext);
+	if (is_vm86)
+		push_vm86_segments(cpu, &stack, size);
 	push_frame(cpu, event, &stack, size, is_long || is_inner);
-	if (is_long ? !gva_is_canonical(gate.offset) : gate.offset > code.limit)
+	if (is_long ? !gva_is_canonical(gate->offset) :
+		      gate->offset > code.limit)
 		interp_fault(cpu, VECTOR_GP, ext);
 
 	stack_commit(cpu, &stack);
+	if (is_vm86)
+		drop_vm86_segments(cpu);
 	cpu->s.rflags &= ~(RFLAGS_TF | RFLAGS_NT | RFLAGS_RF | RFLAGS_VM);
-	if (is_interrupt_gate(&gate))
+	if (is_interrupt_gate(gate))
 		cpu->s.rflags &= ~RFLAGS_IF;
-	set_rip(cpu, gate.offset);
+	set_rip(cpu, gate->offset);
 	segment_set_code(cpu, &code, cpl);
+}
+
+static void deliver_protected(struct interp *cpu, const struct cpu_event *event)
+{
+	struct gate gate = read_gate(cpu, event);
+
+	if ((gate.attributes & SEGMENT_TYPE) == SYSTEM_TASK_GATE)
+		deliver_task(cpu, event, gate.selector);
+	else
+		deliver_gate(cpu, event, &gate);
 }
 
 /* --- faults on the way ---------------------------------------------------- */

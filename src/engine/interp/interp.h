@@ -253,9 +253,14 @@ uint8_t *mem_span(struct interp *cpu, enum segment segment, uint64_t offset,
 uint64_t mem_read_system(struct interp *cpu, gva_t gva, unsigned size);
 void mem_write_system(struct interp *cpu, gva_t gva, uint64_t value,
 		      unsigned size);
+/* Faults as such an access would, of any size up to 4096 bytes. */
+void mem_check_system(struct interp *cpu, gva_t gva, unsigned size,
+		      enum mmu_access access);
 
 /* Linear, with the rights of a view that is not (yet) the CPU's: the stack of
  * the privilege level that an event goes to. */
+uint64_t mem_read_linear(struct interp *cpu, gva_t gva, unsigned size,
+			 enum mmu_view view);
 void mem_write_linear(struct interp *cpu, gva_t gva, uint64_t value,
 		      unsigned size, enum mmu_view view);
 
@@ -280,6 +285,10 @@ void tlb_flush_pcid(struct interp *cpu, uint16_t pcid);
 void tlb_flush_local(struct interp *cpu);
 
 /* --- segments, events, system instructions -------------------------------- */
+
+/* MOV to CR3 without its check of reserved bits, which a task switch has not:
+ * #GP(0) for what PAE's page-directory pointers may not be. */
+void interp_load_cr3(struct interp *cpu, uint64_t value);
 
 /* Loads a segment register as MOV and POP do (SDM 2, MOV; SDM 3, 5.9). */
 void segment_load(struct interp *cpu, enum segment segment, uint16_t selector);

@@ -88,12 +88,11 @@ static bool write_mtrr_mask(struct interp *cpu, uint64_t *value)
 	return !(*value & BITS(10, 0)) && !(*value >> mmu_maxphyaddr(cpu));
 }
 
-/* What says that a feature is missing stays; CPUID's maximum and XD are the
- * model's to choose. */
+/* What says that a feature is missing stays. The switches of CPUID's maximum,
+ * XD and MWAIT are kept but turn nothing: CPUID is the model's to choose, and
+ * KVM does the same. */
 static bool write_misc_enable(struct interp *cpu, uint64_t *value)
 {
-	*value &= ~(MISC_ENABLE_LIMIT_CPUID | MISC_ENABLE_XD_DISABLE |
-		    MISC_ENABLE_MWAIT);
 	*value |= MISC_ENABLE_BTS_UNAVAIL | MISC_ENABLE_PEBS_UNAVAIL;
 	return true;
 }

@@ -112,6 +112,10 @@ void segment_load_real(struct interp *cpu, enum segment index,
 	struct cpu_segment *segment = &cpu->s.segment[index];
 	uint32_t kept = segment->attributes & (SEGMENT_DB | SEGMENT_G);
 
+	if (cpu->s.rflags & RFLAGS_VM) {
+		segment_load_vm86(cpu, index, selector);
+		return;
+	}
 	if (segment->attributes & SEGMENT_UNUSABLE) {
 		segment->limit = 0xffff;
 		kept = 0;
@@ -121,10 +125,18 @@ void segment_load_real(struct interp *cpu, enum segment index,
 	segment->attributes = kept | SEGMENT_P | SEGMENT_S | SEGMENT_ACCESSED |
 			      SEGMENT_WRITABLE |
 			      (index == SEG_CS ? SEGMENT_CODE : 0);
-	if (cpu->s.rflags & RFLAGS_VM) {
-		segment->limit = 0xffff;
-		segment->attributes |= SEGMENT_DPL;
-	}
+}
+
+void segment_load_vm86(struct interp *cpu, enum segment index,
+		       uint16_t selector)
+{
+	cpu->s.segment[index] = (struct cpu_segment){
+		.selector = selector,
+		.base = (uint32_t)selector << 4,
+		.limit = 0xffff,
+		.attributes = SEGMENT_P | SEGMENT_DPL | SEGMENT_S |
+			      SEGMENT_WRITABLE | SEGMENT_ACCESSED,
+	};
 }
 
 struct cpu_segment segment_null_stack(unsigned cpl)
@@ -213,9 +225,10 @@ void segments_drop_inner(struct interp *cpu, unsigned cpl)
 		    segment_is_conforming(attributes) ||
 		    segment_dpl(attributes) >= cpl)
 			continue;
-		*segment = (struct cpu_segment){
-			.attributes = SEGMENT_UNUSABLE,
-		};
+		/* The base stays: GS's is still there for the kernel that
+		 * has not used SWAPGS. */
+		segment->selector = 0;
+		segment->attributes = SEGMENT_UNUSABLE;
 	}
 }
 

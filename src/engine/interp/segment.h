@@ -43,6 +43,10 @@ struct cpu_segment segment_gate_code(struct interp *cpu, uint16_t selector,
 void segment_load_real(struct interp *cpu, enum segment index,
 		       uint16_t selector);
 
+/* The same in virtual-8086 mode: 64 KiB of level 3, whatever was before. */
+void segment_load_vm86(struct interp *cpu, enum segment index,
+		       uint16_t selector);
+
 /* CS and CPL; the selector's RPL becomes the CPL. SS keeps CPL in its DPL. */
 void segment_set_code(struct interp *cpu, const struct cpu_segment *code,
 		      unsigned cpl);

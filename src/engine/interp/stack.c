@@ -5,6 +5,7 @@
 #include "engine/interp/handlers.h"
 #include "engine/interp/flags.h"
 #include "engine/interp/operand.h"
+#include "engine/interp/vm86.h"
 
 /* --- PUSH and POP --------------------------------------------------------- */
 
@@ -86,17 +87,18 @@ static void exec_popa(struct interp *cpu, const struct insn *insn)
 
 /* --- the flags ------------------------------------------------------------ */
 
-/* Virtual-8086 mode without VME: IOPL 3, or the monitor gets a #GP. */
-static void check_vm86(struct interp *cpu)
+static bool uses_vif(struct interp *cpu, unsigned size)
 {
-	if ((cpu->s.rflags & RFLAGS_VM) && bits_get(cpu->s.rflags, 13, 12) < 3)
-		fault_gp(cpu, 0);
+	return (cpu->s.rflags & RFLAGS_VM) && vm86_uses_vif(cpu, size);
 }
 
 static void exec_pushf(struct interp *cpu, const struct insn *insn)
 {
-	check_vm86(cpu);
-	stack_push(cpu, cpu->s.rflags & ~(RFLAGS_VM | RFLAGS_RF), insn->opsize);
+	uint64_t flags = cpu->s.rflags & ~(RFLAGS_VM | RFLAGS_RF);
+
+	if (uses_vif(cpu, insn->opsize))
+		flags = vm86_flags(cpu);
+	stack_push(cpu, flags, insn->opsize);
 }
 
 /* Which bits POPF may change: SDM 2, POPF, table 4-16. */
@@ -117,7 +119,14 @@ static void exec_popf(struct interp *cpu, const struct insn *insn)
 	unsigned size = insn->opsize;
 	uint64_t mask, value, changed;
 
-	check_vm86(cpu);
+	if (uses_vif(cpu, size)) {
+		value = stack_peek(cpu, 2);
+		vm86_check_flags(cpu, value);
+		stack_drop(cpu, 2);
+		vm86_set_flags(cpu, value);
+		cpu->end_block = true;
+		return;
+	}
 	mask = popf_mask(cpu, size);
 	value = stack_peek(cpu, size) & ~(RFLAGS_VIF | RFLAGS_VIP);
 	stack_drop(cpu, size);

@@ -1,24 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Far transfers of control: JMP, CALL and RET to another code segment, through
- * call gates too, and IRET. SDM 2, and SDM 3, 5.8.
- *
- * Not built: hardware task switches (a TSS or task gate as the target, IRET
- * with NT set) and returns to virtual-8086 mode. They raise #GP where the
- * switch would have begun: see task_switch.
+ * call gates and to tasks too, and IRET. SDM 2, and SDM 3, 5.8 and 7.3.
  */
 #include "engine/interp/operand.h"
 #include "engine/interp/segment.h"
+#include "engine/interp/task.h"
+#include "engine/interp/vm86.h"
 
 struct far_target {
 	uint16_t selector;
 	uint64_t offset;
 };
-
-_Noreturn static void task_switch(struct interp *cpu, uint16_t selector)
-{
-	fault_selector(cpu, VECTOR_GP, selector, 0);
-}
 
 static bool is_64bit_code(const struct interp *cpu,
 			  const struct cpu_segment *code)
@@ -95,7 +88,43 @@ static struct cpu_segment direct_code(struct interp *cpu,
 	return code;
 }
 
-/* The target is no code segment: a call gate, or what we do not do. */
+/* A TSS, or a task gate to one, is the target: SDM 3, 7.3. False: it is
+ * neither. */
+static bool transfer_task(struct interp *cpu, uint16_t selector,
+			  const struct descriptor *descriptor,
+			  enum task_source source)
+{
+	uint32_t attributes = descriptor_attributes(descriptor->low);
+	struct task_request request = {
+		.source = source,
+		.selector = selector,
+		.rip = cpu->next_rip,
+		.rflags = cpu->s.rflags,
+	};
+	unsigned dpl = segment_dpl(attributes);
+
+	if (cpu_is_long_mode(&cpu->s))
+		return false;
+	switch (attributes & (SEGMENT_TYPE | SEGMENT_S)) {
+	case SYSTEM_TSS16:
+	case SYSTEM_TSS32:
+	case SYSTEM_TASK_GATE:
+		break;
+	default:
+		return false;
+	}
+	if (dpl < cpu->cpl || dpl < (selector & SELECTOR_RPL))
+		fault_selector(cpu, VECTOR_GP, selector, 0);
+	if (!(attributes & SEGMENT_P))
+		fault_selector(cpu, VECTOR_NP, selector, 0);
+	if ((attributes & SEGMENT_TYPE) == SYSTEM_TASK_GATE)
+		request.selector =
+			gate_from_descriptor(descriptor->low, 0).selector;
+	task_switch(cpu, &request);
+	return true;
+}
+
+/* The target is no code segment and no task: a call gate. */
 static struct gate read_call_gate(struct interp *cpu, uint16_t selector,
 				  struct descriptor *descriptor)
 {
@@ -111,7 +140,7 @@ static struct gate read_call_gate(struct interp *cpu, uint16_t selector,
 			break;
 		/* fall through */
 	default:
-		task_switch(cpu, selector);
+		fault_selector(cpu, VECTOR_GP, selector, 0);
 	}
 	if (dpl < cpu->cpl || dpl < (selector & SELECTOR_RPL))
 		fault_selector(cpu, VECTOR_GP, selector, 0);
@@ -148,6 +177,9 @@ static void exec_jmp_far(struct interp *cpu, const struct insn *insn)
 	descriptor = read_descriptor(cpu, target.selector);
 	if (segment_is_code(descriptor_attributes(descriptor.low))) {
 		code = direct_code(cpu, &target, &descriptor);
+	} else if (transfer_task(cpu, target.selector, &descriptor,
+				 TASK_JUMP)) {
+		return;
 	} else {
 		gate = read_call_gate(cpu, target.selector, &descriptor);
 		code = segment_gate_code(cpu, gate.selector, 0);
@@ -225,6 +257,8 @@ static void exec_call_far(struct interp *cpu, const struct insn *insn)
 	}
 	descriptor = read_descriptor(cpu, target.selector);
 	if (!segment_is_code(descriptor_attributes(descriptor.low))) {
+		if (transfer_task(cpu, target.selector, &descriptor, TASK_CALL))
+			return;
 		gate = read_call_gate(cpu, target.selector, &descriptor);
 		call_gate(cpu, &gate);
 		return;
@@ -376,23 +410,75 @@ static void iret_real(struct interp *cpu, unsigned size)
 	interp_mode_changed(cpu);
 }
 
+/* Virtual-8086 mode without IOPL 3: SDM 3, table 20-2. */
+static void iret_vif(struct interp *cpu)
+{
+	struct far_target target = {
+		.offset = peek(cpu, 0, 2, 0),
+		.selector = peek(cpu, 1, 2, 0),
+	};
+	uint16_t flags = peek(cpu, 2, 2, 0);
+
+	vm86_check_flags(cpu, flags);
+	transfer_real(cpu, &target);
+	stack_drop(cpu, 3 * 2);
+	vm86_set_flags(cpu, flags);
+}
+
+static void iret_to_vm86(struct interp *cpu, uint64_t rip, uint16_t cs,
+			 uint64_t flags)
+{
+	struct vm86_frame frame = {
+		.rip = rip,
+		.rflags = flags,
+		.rsp = peek(cpu, 3, 4, 0),
+		.segment = {
+			[SEG_CS] = cs,
+			[SEG_SS] = peek(cpu, 4, 4, 0),
+			[SEG_ES] = peek(cpu, 5, 4, 0),
+			[SEG_DS] = peek(cpu, 6, 4, 0),
+			[SEG_FS] = peek(cpu, 7, 4, 0),
+			[SEG_GS] = peek(cpu, 8, 4, 0),
+		},
+	};
+
+	vm86_enter(cpu, &frame);
+}
+
+/* IRET with NT set: back to the task that the TSS links to. */
+static void iret_task(struct interp *cpu)
+{
+	const struct task_request request = {
+		.source = TASK_IRET,
+		.selector = mem_read_system(cpu, cpu->s.tr.base, 2),
+		.rip = cpu->next_rip,
+		.rflags = cpu->s.rflags & ~RFLAGS_NT,
+	};
+
+	task_switch(cpu, &request);
+}
+
 static void iret_protected(struct interp *cpu, unsigned size)
 {
-	uint64_t offset = peek(cpu, 0, size, 0);
-	uint16_t selector = peek(cpu, 1, size, 0);
-	uint64_t flags = peek(cpu, 2, size, 0);
 	struct cpu_segment code, stack;
-	uint64_t sp;
+	uint64_t offset, flags, sp;
+	uint16_t selector;
 
 	if (cpu->s.rflags & RFLAGS_NT) {
 		/* Long mode has no task return: #GP(0). */
 		if (cpu_is_long_mode(&cpu->s))
 			fault_gp(cpu, 0);
-		task_switch(cpu, cpu->s.tr.selector);
+		iret_task(cpu);
+		return;
 	}
+	offset = peek(cpu, 0, size, 0);
+	selector = peek(cpu, 1, size, 0);
+	flags = peek(cpu, 2, size, 0);
 	if (size == 4 && (flags & RFLAGS_VM) && cpu->cpl == 0 &&
-	    !cpu_is_long_mode(&cpu->s))
-		task_switch(cpu, 0); /* virtual-8086 mode */
+	    !cpu_is_long_mode(&cpu->s)) {
+		iret_to_vm86(cpu, offset, selector, flags);
+		return;
+	}
 	code = return_code(cpu, selector, offset);
 	/* 64-bit mode pops SS:RSP whatever the levels. */
 	if (cpu->mode != X86_MODE_64 && (selector & SELECTOR_RPL) == cpu->cpl) {
@@ -410,12 +496,15 @@ static void iret_protected(struct interp *cpu, unsigned size)
 
 static void exec_iret(struct interp *cpu, const struct insn *insn)
 {
-	if (cpu->s.rflags & RFLAGS_VM)
-		fault_gp(cpu, 0);
+	bool uses_vif = (cpu->s.rflags & RFLAGS_VM) &&
+			vm86_uses_vif(cpu, insn->opsize);
+
 	/* Even if it faults (SDM 3, 25.3 on blocking by NMI). */
 	cpu->s.nmi_is_blocked = false;
 	cpu->end_block = true;
-	if (cpu_is_protected(cpu))
+	if (uses_vif)
+		iret_vif(cpu);
+	else if (cpu_is_protected(cpu))
 		iret_protected(cpu, insn->opsize);
 	else
 		iret_real(cpu, insn->opsize);
