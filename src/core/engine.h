@@ -110,6 +110,12 @@ struct engine_ops {
 	 * memory->lock held for writing, vCPUs may be running.
 	 */
 	int (*memory_changed)(struct vm *vm, const struct memory_slot *slot);
+	/*
+	 * The A20 gate: closed, the processors' physical addresses have bit 20
+	 * clear. vm->is_a20_closed says it already. NULL: the engine has no
+	 * gate, and then the board has none.
+	 */
+	void (*a20_changed)(struct vm *vm);
 	/* Bytes of guest memory were written by us. Any thread. */
 	void (*code_changed)(struct vm *vm, gpa_t gpa, uint64_t size);
 	/* Start and stop the dirty log; collect into memory->dirty. */

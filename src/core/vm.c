@@ -51,6 +51,12 @@ void vm_fini(struct vm *vm)
 	pthread_mutex_destroy(&vm->lock);
 }
 
+void vm_set_a20(struct vm *vm, bool is_open)
+{
+	atomic_store(&vm->is_a20_closed, !is_open);
+	vm->engine_ops->a20_changed(vm);
+}
+
 int vm_add_vcpu(struct vm *vm)
 {
 	struct vcpu *vcpu;

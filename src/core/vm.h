@@ -68,6 +68,16 @@ struct vm {
 	bool (*remap)(void *iommu, struct msi *msi);
 	void *iommu;
 
+	/* A20M#, set by vm_set_a20 alone. */
+	_Atomic bool is_a20_closed;
+	/*
+	 * FERR#: a processor with CR0.NE = 0 holds an unmasked x87 exception, or
+	 * no longer. True: IGNNE# lets it go on. The vCPU's thread, no lock
+	 * held. NULL: nobody is there.
+	 */
+	bool (*fpu_error)(void *chip, bool is_asserted);
+	void *fpu_error_chip;
+
 	const struct cpuid_table *cpuid; /* of the CPU model; per-vCPU leaves
 					  * are patched by the engine */
 	struct vcpu *vcpus[VM_VCPUS_MAX];
@@ -94,6 +104,10 @@ int vm_init(struct vm *vm, const char *name, const struct engine_ops *engine);
 void vm_fini(struct vm *vm);
 
 int vm_add_vcpu(struct vm *vm);
+
+/* Opens and closes the A20 gate; engine_ops->a20_changed must not be NULL. Any
+ * thread. */
+void vm_set_a20(struct vm *vm, bool is_open);
 
 /* Starts the vCPU threads, parked; vm_resume lets them go. */
 int vm_start(struct vm *vm);

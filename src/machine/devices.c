@@ -15,6 +15,7 @@
 #define ISA_COM1     4
 #define ISA_RTC	     8
 #define ISA_SCI	     9
+#define ISA_FPU	     13
 
 static int create_lapics(struct pc *pc)
 {
@@ -102,11 +103,19 @@ static int create_pm(struct pc *pc)
 	return acpi_pm_init(&pc->pm, pc->vm, &config);
 }
 
+static void set_a20(void *argument, bool is_on)
+{
+	struct pc *pc = argument;
+
+	vm_set_a20(pc->vm, is_on);
+}
+
 static int create_keyboard(struct pc *pc)
 {
 	const struct i8042_config config = {
 		.irq = pc_isa_irq(pc, ISA_KEYBOARD),
 		.reset = reset,
+		.a20 = pc->vm->engine_ops->a20_changed ? set_a20 : NULL,
 		.argument = pc,
 	};
 
@@ -145,6 +154,13 @@ static int create_rtc(struct pc *pc)
 	const struct irq_line irq = pc_isa_irq(pc, ISA_RTC);
 
 	return mc146818_init(&pc->rtc, pc->vm, &irq);
+}
+
+static int create_fpu_error(struct pc *pc)
+{
+	const struct irq_line irq = pc_isa_irq(pc, ISA_FPU);
+
+	return fpu_error_init(&pc->fpu_error, pc->vm, &irq);
 }
 
 static void hpet_legacy(void *argument, bool is_on)
@@ -235,6 +251,7 @@ const struct pc_device pc_devices[] = {
 	{ "host-bridge", create_host_bridge },
 	{ "lpc", create_lpc },
 	{ "mc146818", create_rtc },
+	{ "fpu-error", create_fpu_error },
 	{ "hpet", create_hpet },
 	{ "com1", create_com1 },
 	{ "debugport", create_debugport },

@@ -6,6 +6,7 @@
 #include "chip/debugexit.h"
 #include "chip/debugport.h"
 #include "chip/fw_cfg.h"
+#include "chip/fpu_error.h"
 #include "chip/hpet.h"
 #include "chip/i8042.h"
 #include "chip/i8254.h"
@@ -37,6 +38,7 @@ struct pc {
 	struct q35 q35;
 	struct ich9_lpc lpc;
 	struct mc146818 rtc;
+	struct fpu_error fpu_error;
 	struct hpet hpet;
 	struct ns16550 com1;
 	struct debugport debugport;

@@ -21,7 +21,7 @@ static void load_pdptes(struct interp *cpu, uint64_t cr3)
 	uint64_t pdpte[4];
 
 	for (unsigned i = 0; i < 4; i++) {
-		gpa_t gpa = (cr3 & 0xffffffe0) + i * 8;
+		gpa_t gpa = ((cr3 & 0xffffffe0) + i * 8) & cpu->address_mask;
 		bool is_writable;
 		const uint8_t *page = cpu->ops->page(
 			cpu->world, gpa & PAGE_MASK, &is_writable);

@@ -35,6 +35,7 @@ struct interp *interp_create(const struct interp_ops *ops, void *world,
 	cpu->ops = ops;
 	cpu->world = world;
 	cpu->cpuid = cpuid;
+	cpu->address_mask = ~0ull;
 	cpu->blocks = block_cache_create(cpuid);
 	cpu->host_unit = host_unit_create();
 	if (!cpu->blocks || !cpu->host_unit) {
@@ -366,11 +367,25 @@ static void run_blocks(struct interp *cpu, uint64_t end)
 static bool land(struct interp *cpu)
 {
 	struct cpu_event event = cpu->pending;
+	uint64_t hits = cpu->debug_hits;
 
 	count_interrupted(cpu);
 	cpu->pending.is_valid = false;
+	cpu->debug_hits = 0;
+	/* An instruction that waits where it is: no event. */
+	if (!event.is_valid)
+		return true;
 	cpu->instructions++;
-	return deliver(cpu, &event);
+	/* What MOV SS hit joins the #DB of an INT1 after it, and follows an INT
+	 * n into its handler (SDM 3, 6.8.3). A fault loses it. */
+	if (event.kind == CPU_EVENT_EXCEPTION && event.vector == VECTOR_DB) {
+		event.payload |= hits;
+		hits = 0;
+	}
+	if (!deliver(cpu, &event))
+		return false;
+	return event.kind != CPU_EVENT_SOFTWARE || !hits ||
+	       deliver_debug(cpu, hits);
 }
 
 enum interp_result interp_execute(struct interp *cpu, uint64_t count)

@@ -18,6 +18,8 @@
 #include "engine/interp/block.h"
 #include "x86/walk.h"
 
+#define A20 BIT(20)
+
 /* stat shows events at most so many instructions old. */
 #define SLICE (16u << 20)
 
@@ -102,6 +104,13 @@ static void world_set_tpr(void *world, uint8_t cr8)
 	look_again(vcpu);
 }
 
+static bool world_fpu_error(void *world, bool is_asserted)
+{
+	struct vm *vm = ((struct vcpu *)world)->vm;
+
+	return vm->fpu_error && vm->fpu_error(vm->fpu_error_chip, is_asserted);
+}
+
 static const struct interp_ops world_ops = {
 	.page = world_page,
 	.dirty = world_dirty,
@@ -112,6 +121,7 @@ static const struct interp_ops world_ops = {
 	.take_interrupt = world_take_interrupt,
 	.get_tpr = world_get_tpr,
 	.set_tpr = world_set_tpr,
+	.fpu_error = world_fpu_error,
 };
 
 /* --- events --------------------------------------------------------------- */
@@ -174,6 +184,12 @@ static int interp_memory_changed(struct vm *vm, const struct memory_slot *slot)
 {
 	request_all(vm, VCPU_FLUSH);
 	return 0;
+}
+
+/* Each takes the new mask as it flushes its TLB. */
+static void interp_a20_changed(struct vm *vm)
+{
+	request_all(vm, VCPU_FLUSH);
 }
 
 /* Blocks compare their bytes: nothing to do. */
@@ -261,8 +277,11 @@ static void serve_requests(struct vcpu *vcpu)
 		vcpu_take(vcpu, VCPU_INTERRUPT | VCPU_NMI | VCPU_INIT |
 					VCPU_SIPI | VCPU_FLUSH | VCPU_CODE);
 
-	if (bits & VCPU_FLUSH)
+	if (bits & VCPU_FLUSH) {
+		cpu->address_mask =
+			atomic_load(&vcpu->vm->is_a20_closed) ? ~A20 : ~0ull;
 		tlb_flush(cpu);
+	}
 	if (bits & VCPU_INIT)
 		on_init(vcpu);
 	if (bits & VCPU_SIPI)
@@ -346,6 +365,7 @@ static int interp_set_state(struct vcpu *vcpu, const struct cpu_state *state)
 	struct interp *cpu = vcpu->engine;
 
 	cpu->s = *state;
+	cpu->has_fpu_error = true; /* to be found out */
 	world_set_tpr(vcpu, (uint8_t)state->cr8);
 	tlb_flush(cpu);
 	interp_mode_changed(cpu);
@@ -414,6 +434,7 @@ const struct engine_ops interp_engine = {
 	.vm_create = interp_vm_create,
 	.vm_destroy = interp_vm_destroy,
 	.memory_changed = interp_memory_changed,
+	.a20_changed = interp_a20_changed,
 	.code_changed = interp_code_changed,
 	.dirty_log = interp_dirty_log,
 	.dirty_sync = interp_dirty_sync,

@@ -43,12 +43,29 @@ void check_x87(struct interp *cpu)
 		interp_fault(cpu, VECTOR_NM, 0);
 }
 
+/*
+ * Waits before the instruction until an interrupt comes, which finds it as the
+ * next one (SDM 1, 8.7.2): as in HLT, but nothing has been done.
+ */
+_Noreturn static void freeze(struct interp *cpu)
+{
+	cpu->s.activity = CPU_HALTED;
+	cpu->pending.is_valid = false;
+	longjmp(cpu->fault, 1);
+}
+
 void check_x87_pending(struct interp *cpu)
 {
-	/* CR0.NE = 0 would signal FERR#, which no machine of today wires to
-	 * IRQ 13 for a guest that never set NE. */
-	if (cpu->s.fpu.fsw & FSW_ES)
+	bool is_pending = cpu->s.fpu.fsw & FSW_ES;
+
+	if (likely(!is_pending && !cpu->has_fpu_error))
+		return;
+	if (is_pending && ((cpu->s.cr0 & CR0_NE) || !cpu->ops->fpu_error))
 		interp_fault(cpu, VECTOR_MF, 0);
+	cpu->has_fpu_error = is_pending;
+	if (cpu->ops->fpu_error &&
+	    !cpu->ops->fpu_error(cpu->world, is_pending) && is_pending)
+		freeze(cpu);
 }
 
 void check_class(struct interp *cpu, const struct insn_row *row)

@@ -61,6 +61,9 @@ struct interp_ops {
 	int (*take_interrupt)(void *world);
 	uint8_t (*get_tpr)(void *world);
 	void (*set_tpr)(void *world, uint8_t cr8);
+	/* FERR#, by its level; true: IGNNE# is asserted. NULL: no pins, every
+	 * x87 exception is #MF (vm->fpu_error). */
+	bool (*fpu_error)(void *world, bool is_asserted);
 };
 
 /*
@@ -147,6 +150,11 @@ struct interp {
 	_Atomic bool attention;
 
 	struct tlb tlb;
+	/* Of physical addresses: without bit 20 while the A20 gate is closed.
+	 * Translations that are in the TLB went through it. */
+	gpa_t address_mask;
+	/* FERR# may be asserted. */
+	bool has_fpu_error;
 
 	/* Host address of the page being executed: stores compare with it. */
 	const uint8_t *code_page;

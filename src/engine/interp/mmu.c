@@ -28,8 +28,10 @@ unsigned mmu_maxphyaddr(struct interp *cpu)
 
 static uint8_t *table_entry(struct interp *cpu, gpa_t gpa, bool *is_writable)
 {
-	uint8_t *page =
-		cpu->ops->page(cpu->world, gpa & PAGE_MASK, is_writable);
+	uint8_t *page;
+
+	gpa &= cpu->address_mask;
+	page = cpu->ops->page(cpu->world, gpa & PAGE_MASK, is_writable);
 
 	return page ? page + (gpa & ~PAGE_MASK) : NULL;
 }
@@ -67,7 +69,8 @@ static bool table_exchange(void *world, gpa_t gpa, unsigned size, uint64_t old,
 							__ATOMIC_SEQ_CST,
 							__ATOMIC_SEQ_CST);
 	if (is_stored) {
-		cpu->ops->dirty(cpu->world, gpa & PAGE_MASK);
+		cpu->ops->dirty(cpu->world,
+				gpa & cpu->address_mask & PAGE_MASK);
 		mem_written(cpu, host);
 	}
 	return is_stored;
@@ -120,7 +123,8 @@ static void fill(struct interp *cpu, gva_t gva, enum mmu_view view,
 	if (access == MMU_WRITE)
 		set_entry(cpu, view, MMU_READ, gva, host);
 	if (access == MMU_EXEC)
-		cpu->tlb.code_gpa[view][tlb_index(gva)] = page->gpa & PAGE_MASK;
+		cpu->tlb.code_gpa[view][tlb_index(gva)] =
+			page->gpa & cpu->address_mask & PAGE_MASK;
 	if (cpu->vcpu)
 		vcpu_event(cpu->vcpu, INTERP_TLB_FILLS, 1);
 }
@@ -129,17 +133,18 @@ static void place_page(struct interp *cpu, gva_t gva, enum mmu_access access,
 		       enum mmu_view view, const struct walk_page *page,
 		       struct mem_place *place)
 {
+	gpa_t gpa = page->gpa & cpu->address_mask;
 	bool is_writable = false;
 	uint8_t *host =
-		cpu->ops->page(cpu->world, page->gpa & PAGE_MASK, &is_writable);
+		cpu->ops->page(cpu->world, gpa & PAGE_MASK, &is_writable);
 
-	place->gpa = page->gpa;
+	place->gpa = gpa;
 	place->host = NULL;
 	if (!host || (access == MMU_WRITE && !is_writable))
 		return;
 	place->host = host + (gva & ~PAGE_MASK);
 	if (access == MMU_WRITE &&
-	    !cpu->ops->dirty(cpu->world, page->gpa & PAGE_MASK))
+	    !cpu->ops->dirty(cpu->world, gpa & PAGE_MASK))
 		return;
 	fill(cpu, gva, view, access, page, host);
 }
@@ -198,10 +203,12 @@ enum exit_action interp_exit(struct interp *cpu, struct exit *exit)
 {
 	enum exit_action action = cpu->ops->exit(cpu->world, exit);
 
-	if (action == EXIT_LEAVE) {
+	if (action == EXIT_LEAVE)
 		atomic_store(&cpu->attention, true);
+	/* What a device asked of this CPU holds from the next instruction on:
+	 * A20, a reset. */
+	if (atomic_load_explicit(&cpu->attention, memory_order_relaxed))
 		cpu->end_block = true;
-	}
 	return action;
 }
 
