@@ -69,7 +69,7 @@ static uint64_t end_table(struct aml *aml, size_t start)
 
 	store_u32(table + 4, size);
 	table[9] = checksum(table, size);
-	return BOOT_ACPI + start;
+	return aml->base + start;
 }
 
 /* Generic Address Structure, 5.2.3.2. */
@@ -99,12 +99,12 @@ static void put_gas(uint8_t *to, uint8_t space, uint8_t bit_width,
  * 5.2.9. No SMI command: the board is in ACPI mode from the start, SCI_EN
  * reads as one. The power button is the fixed one.
  */
-static uint64_t build_fadt(struct aml *aml, uint64_t dsdt)
+static uint64_t build_fadt(struct aml *aml, uint64_t dsdt, uint64_t facs)
 {
 	uint8_t at[FADT_SIZE] = { 0 }; /* offsets as in table 5-9 */
 	size_t start = begin_table(aml, "FACP", 6);
 
-	store_u32(at + 36, BOOT_FACS);
+	store_u32(at + 36, facs);
 	store_u32(at + 40, dsdt);
 	store_u16(at + 46, SCI);
 	store_u32(at + 56, PM1_EVENT);
@@ -250,12 +250,13 @@ size_t acpi_build(const struct acpi_board *board, uint8_t *bytes)
 	size_t start;
 
 	aml_init(&aml, bytes, BOOT_ACPI_ROOM);
+	aml.base = board->base;
 	memset(bytes, 0, RSDP_SIZE);
 	aml.size = RSDP_SIZE;
 	start = begin_table(&aml, "DSDT", 2);
 	dsdt_build(&aml, board);
 	dsdt = end_table(&aml, start);
-	table[count++] = build_fadt(&aml, dsdt);
+	table[count++] = build_fadt(&aml, dsdt, board->facs);
 	table[count++] = build_madt(&aml, board->vcpu_count);
 	table[count++] = build_mcfg(&aml);
 	if (hpet)

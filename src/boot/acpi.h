@@ -16,10 +16,12 @@ struct acpi_board {
 	const struct list *devices; /* struct device; may be NULL */
 	unsigned vcpu_count;
 	uint64_t ram_size;
+	uint64_t base; /* where the tables will stand */
+	uint64_t facs; /* where the FACS does */
 };
 
 /*
- * Writes the tables, which will stand at BOOT_ACPI in guest memory, to bytes
+ * Writes the tables, which will stand at `base` in guest memory, to bytes
  * (BOOT_ACPI_ROOM of them); the RSDP comes first. Returns their size. The FACS
  * is not among them: see acpi_build_facs.
  */

@@ -15,6 +15,7 @@
 struct aml {
 	uint8_t *bytes;
 	size_t size, room;
+	uint64_t base; /* where bytes[0] will stand, for tables that point */
 };
 
 void aml_init(struct aml *aml, void *bytes, size_t room);

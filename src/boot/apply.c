@@ -66,6 +66,8 @@ static int apply_acpi(struct vm *vm)
 		.devices = &vm->devices,
 		.vcpu_count = vm->vcpu_count,
 		.ram_size = vm->memory.ram_size,
+		.base = BOOT_ACPI,
+		.facs = BOOT_FACS,
 	};
 	uint8_t facs[ACPI_FACS_SIZE];
 	int error;
@@ -160,11 +162,12 @@ static int apply_states(struct boot *boot, struct vm *vm)
 	int error = state ? 0 : -ENOMEM;
 
 	for (unsigned i = 0; i < vm->vcpu_count && !error; i++) {
-		if (i == 0)
-			entry_state(state, boot->protocol, boot->entry);
-		else
-			cpu_state_reset(state, false);
-		entry_set_mtrrs(&state->msr, address_bits(vm));
+		cpu_state_reset(state, i == 0);
+		if (boot->protocol != ENTRY_RESET) {
+			if (i == 0)
+				entry_state(state, boot->protocol, boot->entry);
+			entry_set_mtrrs(&state->msr, address_bits(vm));
+		}
 		error = vm->engine_ops->set_state(vm->vcpus[i], state);
 	}
 	free(state);
@@ -185,9 +188,35 @@ static int apply_modules(struct boot *boot, struct memory *memory)
 	return 0;
 }
 
+/* The ROM, ending where the reset vector's 16 bytes do. */
+static int apply_firmware(struct boot *boot, struct vm *vm)
+{
+	uint64_t size = boot->kernel.size;
+	cleanup_free uint8_t *rom = malloc(size);
+	int error;
+
+	if (!rom)
+		return boot_refuse("boot", -ENOMEM, "out of memory");
+	if (!source_read(&boot->kernel, 0, rom, size))
+		return boot_refuse(boot->kernel_path, -EIO,
+				   "cannot be read to its end");
+	error = memory_load(&vm->memory, MEMORY_HOLE_END - size, rom, size);
+	if (!error)
+		error = apply_states(boot, vm);
+	if (error)
+		return boot_refuse("boot", error,
+				   "the ROM and the vCPUs' first state: %s",
+				   strerror(-error));
+	return 0;
+}
+
 int boot_apply(struct boot *boot, struct vm *vm)
 {
-	int error = apply_kernel(boot, &vm->memory);
+	int error;
+
+	if (boot->kind == BOOT_FIRMWARE)
+		return apply_firmware(boot, vm);
+	error = apply_kernel(boot, &vm->memory);
 
 	if (error == -EIO || error == -EFAULT)
 		return boot_refuse(boot->kernel_path, error,

@@ -15,6 +15,9 @@ struct boot;
 #define BOOT_MODULES_MAX 32
 
 struct boot_config {
+	/* Path of a ROM that goes to the reset vector, or NULL. It then is what
+	 * boots, and kernel and the rest are left alone. */
+	const char *firmware;
 	const char *kernel; /* path: bzImage, ELF, multiboot; or one of these
 			     * packed with gzip */
 	const char *initrd; /* path, or NULL; to multiboot, the first module */
@@ -44,6 +47,12 @@ int boot_load(const struct boot_config *config, struct boot **boot);
  * reset reads the files again. Logs one line on failure; a negative errno.
  */
 int boot_apply(struct boot *boot, struct vm *vm);
+
+/*
+ * Bytes of the ROM that has to end at 4 GiB, a multiple of the page size; 0
+ * when a kernel boots without firmware. Its slot exists before boot_apply.
+ */
+uint64_t boot_rom_size(const struct boot *boot);
 
 void boot_destroy(struct boot *boot);
 

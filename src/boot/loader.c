@@ -372,9 +372,44 @@ static int add_module(struct boot *boot, const char *text, bool has_arguments)
 			 &module->source);
 }
 
+#define ROM_MAX (16u << 20)
+
+/* A flash chip of whole sectors, with the reset vector at its end. */
+static int load_firmware(struct boot *boot, const char *path)
+{
+	int error;
+
+	boot->kernel_path = strdup(path);
+	if (!boot->kernel_path)
+		return boot_refuse("boot", -ENOMEM, "out of memory");
+	error = open_file("firmware", path, &boot->kernel);
+	if (error)
+		return error;
+	if (boot->kernel.size > ROM_MAX ||
+	    !is_aligned(boot->kernel.size, PAGE_SIZE))
+		return boot_refuse(path, -EINVAL,
+				   "%llu bytes long; a ROM has a multiple of "
+				   "4 KiB, at most 16 MiB",
+				   (unsigned long long)boot->kernel.size);
+	boot->kind = BOOT_FIRMWARE;
+	boot->protocol = ENTRY_RESET;
+	snprintf(boot->description, sizeof(boot->description),
+		 "firmware, %llu KiB",
+		 (unsigned long long)boot->kernel.size >> 10);
+	return 0;
+}
+
+uint64_t boot_rom_size(const struct boot *boot)
+{
+	return boot->kind == BOOT_FIRMWARE ? boot->kernel.size : 0;
+}
+
 static int load_all(struct boot *boot, const struct boot_config *config)
 {
 	int error = 0;
+
+	if (config->firmware)
+		return load_firmware(boot, config->firmware);
 
 	boot->kernel_path = strdup(config->kernel);
 	if (!boot->kernel_path)

@@ -55,7 +55,8 @@ static void build(struct tables *tables, unsigned vcpus, uint64_t ram_size)
 		{ .name = "b" },
 	};
 	struct list devices;
-	struct acpi_board board = { &devices, vcpus, ram_size };
+	struct acpi_board board = { &devices, vcpus, ram_size, BOOT_ACPI,
+				    BOOT_FACS };
 
 	list_init(&devices);
 	for (unsigned i = 0; i < ARRAY_SIZE(device); i++)
@@ -164,7 +165,7 @@ static void test_mcfg_and_hpet(void **state)
 static void test_no_devices(void **state)
 {
 	struct tables *tables = *state;
-	struct acpi_board board = { NULL, 1, 16u << 20 };
+	struct acpi_board board = { NULL, 1, 16u << 20, BOOT_ACPI, BOOT_FACS };
 
 	tables->size = acpi_build(&board, tables->bytes);
 	assert_null(find(tables, "HPET"));

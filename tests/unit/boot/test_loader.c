@@ -452,6 +452,32 @@ static void test_refusals(void **state)
 	assert_null(load(f, false, ""));
 }
 
+static void test_roms_of_odd_sizes(void **state)
+{
+	static const struct {
+		size_t size;
+		int error;
+	} cases[] = {
+		{ 0, -EINVAL },	      { 1, -EINVAL },
+		{ 0x10001, -EINVAL }, { 0x1fff, -EINVAL },
+		{ 0x1000, 0 },	      { 0x20000, 0 },
+		{ 16 << 20, 0 },      { (16 << 20) + 0x1000, -EINVAL },
+	};
+	struct fixture *f = *state;
+	struct boot_config config = { .firmware = f->kernel, .ram_size = RAM };
+	struct boot *boot;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		write_file(f->kernel, "", 0);
+		assert_int_equal(truncate(f->kernel, cases[i].size), 0);
+		assert_int_equal(boot_load(&config, &boot), cases[i].error);
+		if (cases[i].error)
+			continue;
+		assert_int_equal(boot_rom_size(boot), cases[i].size);
+		boot_destroy(boot);
+	}
+}
+
 /* Between the start and a reset somebody cuts the file off. */
 static void test_file_shrinks(void **state)
 {
@@ -513,6 +539,7 @@ int main(void)
 		TEST(test_multiboot),
 		TEST(test_no_acpi),
 		TEST(test_refusals),
+		TEST(test_roms_of_odd_sizes),
 		TEST(test_file_shrinks),
 	};
 	char self[PATH_MAX] = "";
