@@ -50,7 +50,7 @@ int boot_apply(struct boot *boot, struct vm *vm);
 
 /*
  * Bytes of the ROM that has to end at 4 GiB, a multiple of the page size; 0
- * when a kernel boots without firmware. Its slot exists before boot_apply.
+ * when a kernel boots without firmware, or nothing (NULL). Its slot exists before boot_apply.
  */
 uint64_t boot_rom_size(const struct boot *boot);
 

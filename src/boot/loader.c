@@ -401,7 +401,7 @@ static int load_firmware(struct boot *boot, const char *path)
 
 uint64_t boot_rom_size(const struct boot *boot)
 {
-	return boot->kind == BOOT_FIRMWARE ? boot->kernel.size : 0;
+	return boot && boot->kind == BOOT_FIRMWARE ? boot->kernel.size : 0;
 }
 
 static int load_all(struct boot *boot, const struct boot_config *config)

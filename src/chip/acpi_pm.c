@@ -25,11 +25,17 @@ enum {
 	SMI_ENABLE = 0x30,
 };
 
-#define PM1_TIMER     BIT(0)
-#define PM1_GLOBAL    BIT(5)
-#define PM1_POWER     BIT(8)
-#define PM1_RTC	      BIT(10)
-#define PM1_EVENTS    (PM1_TIMER | PM1_GLOBAL | PM1_POWER | PM1_RTC)
+#define PM1_TIMER  BIT(0)
+#define PM1_GLOBAL BIT(5)
+#define PM1_POWER  BIT(8)
+#define PM1_RTC	   BIT(10)
+#define PM1_EVENTS (PM1_TIMER | PM1_GLOBAL | PM1_POWER | PM1_RTC)
+
+/*
+ * There is no SMM to set up. Firmware that finds the APM port's SMI enabled
+ * takes it that somebody has done so.
+ */
+#define SMI_APMC      BIT(5)
 
 #define CONTROL_SCI   BIT(0)
 #define CONTROL_KEPT  (BIT(1) | BITS(12, 10)) /* BM_RLD, SLP_TYP */
@@ -194,7 +200,7 @@ static void on_reset(void *device)
 	LOCKED(&pm->lock);
 	pm->pm1_status = pm->pm1_enable = pm->pm1_control = 0;
 	pm->gpe_status = pm->gpe_enable = 0;
-	pm->smi_enable = 0;
+	pm->smi_enable = SMI_APMC;
 	pm->timer_wraps = ticks(pm) >> top_bit(pm);
 	update_timer(pm);
 	update_sci(pm);

@@ -16,6 +16,7 @@
 #define RAM_MAX (512ull << 30)
 
 enum {
+	RUN_FIRMWARE,
 	RUN_KERNEL,
 	RUN_INITRD,
 	RUN_MODULE,
@@ -36,6 +37,10 @@ enum {
 };
 
 static const struct option_type options[] = {
+	[RUN_FIRMWARE] = { "firmware", 0, OPTION_FILE, "FILE",
+			   .help = "a ROM that boots the machine, such as "
+				   "SeaBIOS's bios-256k.bin, in the place of "
+				   "a kernel" },
 	[RUN_KERNEL] = { "kernel", 'k', OPTION_FILE, "FILE",
 			 .help = "a Linux bzImage, an ELF image with a PVH "
 				 "entry (vmlinux), or a multiboot kernel; any "
@@ -164,6 +169,7 @@ static int run(const struct arguments *arguments)
 	struct machine_config config = {
 		.name = text[RUN_NAME],
 		.cpu = text[RUN_CPU],
+		.firmware = text[RUN_FIRMWARE],
 		.kernel = text[RUN_KERNEL],
 		.initrd = text[RUN_INITRD],
 		.modules = arguments->list,
@@ -186,7 +192,7 @@ static int run(const struct arguments *arguments)
 
 	if (config.cpu && strcmp(config.cpu, "help") == 0)
 		return list_cpu_models();
-	if (!config.kernel) {
+	if (!config.kernel && !config.firmware) {
 		log_error("run: which kernel? --kernel FILE");
 		return STATUS_OUR_ERROR;
 	}

@@ -139,9 +139,22 @@ static int create_pci(struct pc *pc)
 	return pci_bus_init(&pc->pci, pc->vm, intx);
 }
 
+/* The ROM below 4 GiB, and what is seen of it and of RAM below 1 MiB. */
+static int create_memory(struct pc *pc)
+{
+	struct memory *memory = &pc->vm->memory;
+	uint64_t size = pc->host.rom_size, offset = memory->ram_size;
+	int slot = 0;
+
+	if (size)
+		slot = memory_add(memory, MEMORY_HOLE_END - size, size, offset,
+				  MEMORY_ROM);
+	return slot < 0 ? slot : pam_init(&pc->pam, pc->vm, offset, size);
+}
+
 static int create_host_bridge(struct pc *pc)
 {
-	return q35_init(&pc->q35, &pc->pci);
+	return q35_init(&pc->q35, &pc->pci, &pc->pam, pc->host.rom_size != 0);
 }
 
 static int create_lpc(struct pc *pc)
@@ -153,7 +166,10 @@ static int create_rtc(struct pc *pc)
 {
 	const struct irq_line irq = pc_isa_irq(pc, ISA_RTC);
 
-	return mc146818_init(&pc->rtc, pc->vm, &irq);
+	int error = mc146818_init(&pc->rtc, pc->vm, &irq);
+
+	pc_fill_cmos(pc);
+	return error;
 }
 
 static int create_fpu_error(struct pc *pc)
@@ -206,22 +222,12 @@ static int create_debugexit(struct pc *pc)
 	return debugexit_init(&pc->debugexit, pc->vm, guest_exit, pc);
 }
 
+/* Last, when all devices that ACPI tells of are there. */
 static int create_fw_cfg(struct pc *pc)
 {
-	struct fw_cfg *fw = &pc->fw_cfg;
-	const struct vm *vm = pc->vm;
-	int error = fw_cfg_init(fw, pc->vm);
+	int error = fw_cfg_init(&pc->fw_cfg, pc->vm);
 
-	if (!error)
-		error = fw_cfg_add_u64(fw, FW_CFG_RAM_SIZE,
-				       vm->memory.ram_size);
-	if (!error)
-		error = fw_cfg_add_u16(fw, FW_CFG_NOGRAPHIC, 1);
-	if (!error)
-		error = fw_cfg_add_u16(fw, FW_CFG_CPUS, vm->vcpu_count);
-	if (!error)
-		error = fw_cfg_add_u16(fw, FW_CFG_MAX_CPUS, vm->vcpu_count);
-	return error ? error : fw_cfg_add_u32(fw, FW_CFG_IRQ0_OVERRIDE, 1);
+	return error ? error : pc_fill_fw_cfg(pc);
 }
 
 static int create_testdev(struct pc *pc)
@@ -239,6 +245,7 @@ static int create_testdev(struct pc *pc)
 }
 
 const struct pc_device pc_devices[] = {
+	{ "memory", create_memory },
 	{ "lapic", create_lapics },
 	{ "ioapic", create_ioapic },
 	{ "i8259", create_pic },

@@ -317,7 +317,8 @@ static int create_vm(struct machine *machine, const struct engine_ops *engine)
 					       &vm->clock });
 	timer_init(&machine->grace, &vm->clock, &machine->grace_lock,
 		   on_grace_over, machine);
-	error = memory_init(&vm->memory, vm, machine->config.ram_size, 0);
+	error = memory_init(&vm->memory, vm, machine->config.ram_size,
+			    boot_rom_size(machine->boot));
 	if (error) {
 		log_error("%llu MiB of guest memory: %s",
 			  (unsigned long long)machine->config.ram_size >> 20,
@@ -370,6 +371,8 @@ static int create_board(struct machine *machine)
 		.console_receive_ready = serial_receive_ready,
 		.argument = machine,
 		.debug_log = machine->config.debug_log,
+		.rom_size = boot_rom_size(machine->boot),
+		.no_acpi = machine->config.no_acpi,
 		.no_hpet = machine->config.no_hpet,
 		.has_testdev = machine->config.has_testdev,
 	};
@@ -381,6 +384,7 @@ static int load_image(struct machine *machine)
 {
 	const struct machine_config *config = &machine->config;
 	const struct boot_config boot = {
+		.firmware = config->firmware,
 		.kernel = config->kernel,
 		.initrd = config->initrd,
 		.modules = config->modules,
@@ -390,10 +394,10 @@ static int load_image(struct machine *machine)
 		.no_acpi = config->no_acpi,
 	};
 
-	if (!config->kernel && config->restore)
+	if (!config->kernel && !config->firmware && config->restore)
 		return 0;
-	if (!config->kernel) {
-		log_error("no kernel: name one with --kernel");
+	if (!config->kernel && !config->firmware) {
+		log_error("nothing to boot: name a --kernel or a --firmware");
 		return -EINVAL;
 	}
 	return boot_load(&boot, &machine->boot);

@@ -28,6 +28,7 @@ struct machine_config {
 	const struct machine_option *engine_options; /* ends with name NULL;
 						      * or NULL: none */
 	const char *cpu; /* CPU model; NULL: the default */
+	const char *firmware; /* ROM at the reset vector; NULL: none */
 	const char *kernel, *initrd; /* boot/boot.h */
 	const char *const *modules; /* "FILE[,arguments]" */
 	unsigned module_count;

@@ -17,6 +17,9 @@ struct pc_host {
 	void (*console_receive_ready)(void *argument);
 	void *argument;
 	const char *debug_log; /* file for the debug port, or NULL: stderr */
+	/* Firmware's ROM, which the memfd has behind its RAM; 0: none. */
+	uint64_t rom_size;
+	bool no_acpi; /* firmware is given no tables */
 	bool no_hpet;
 	bool has_testdev;
 };

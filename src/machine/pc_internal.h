@@ -16,6 +16,7 @@
 #include "chip/lapic.h"
 #include "chip/mc146818.h"
 #include "chip/ns16550.h"
+#include "chip/pam.h"
 #include "chip/q35.h"
 #include "chip/reset_control.h"
 #include "chip/testdev.h"
@@ -35,6 +36,7 @@ struct pc {
 	struct i8042 keyboard;
 	struct reset_control reset_control;
 	struct pci_bus pci;
+	struct pam pam;
 	struct q35 q35;
 	struct ich9_lpc lpc;
 	struct mc146818 rtc;
@@ -55,6 +57,10 @@ struct pc_device {
 
 /* Ends with name NULL. */
 extern const struct pc_device pc_devices[];
+
+/* What firmware asks for: CMOS and fw_cfg (firmware.c). 0 or -errno. */
+int pc_fill_fw_cfg(struct pc *pc);
+void pc_fill_cmos(struct pc *pc);
 
 /*
  * Interrupt wire `gsi`: the IOAPIC's input, and below 16 the i8259's too. ISA
