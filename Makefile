@@ -174,12 +174,12 @@ fuzz-random: $(patsubst %.c,$(out)/%,$(fuzz_src))
 
 build/fuzz/%.o: %.c
 	@mkdir -p $(@D)
-	$(CLANG) $(filter-out -Werror,$(base_flags)) $(fuzz_flags) -MMD -MP \
+	$(CLANG) $(filter-out -Werror -Wno-format-truncation,$(base_flags)) $(fuzz_flags) -MMD -MP \
 		-c -o $@ $<
 
 build/fuzz/%.o: %.S
 	@mkdir -p $(@D)
-	$(CLANG) $(filter-out -Werror,$(base_flags)) -c -o $@ $<
+	$(CLANG) $(filter-out -Werror -Wno-format-truncation,$(base_flags)) -c -o $@ $<
 
 build/fuzz/tests/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o $(fuzz_objs)
 	$(CLANG) -pthread -fsanitize=fuzzer,address,undefined -o $@ $^ \
