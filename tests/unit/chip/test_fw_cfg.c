@@ -16,6 +16,7 @@
 struct fixture {
 	struct board *board;
 	struct fw_cfg fw;
+	struct testdev testdev; /* outlives the board's lists */
 };
 
 static int setup(void **state)
@@ -140,7 +141,7 @@ static void test_testdev(void **state)
 {
 	struct fixture *f = *state;
 	struct board *b = f->board;
-	struct testdev *test = calloc(1, sizeof(*test));
+	struct testdev *test = &f->testdev;
 	struct testdev_config config = { .exit = on_end };
 
 	for (unsigned i = 0; i < TESTDEV_LINES; i++)
@@ -163,7 +164,6 @@ static void test_testdev(void **state)
 	board_out(b, 0xf4, 4, 3);
 	assert_int_equal(ended.calls, 1);
 	assert_int_equal(ended.status, 7);
-	free(test);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
