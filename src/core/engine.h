@@ -39,13 +39,16 @@ enum run_result {
 	RUN_PAUSE, /* VCPU_PAUSE or VCPU_CALL was requested */
 	RUN_SHUTDOWN, /* triple fault: the machine resets or ends */
 	RUN_POSITION, /* `until` was reached */
-	RUN_BREAKPOINT, /* a breakpoint of set_breakpoints was hit */
+	RUN_BREAKPOINT, /* one of set_breakpoints was hit: vcpu->hit */
 	RUN_ERROR, /* the engine cannot go on; it has said why */
 };
 
 /* Where to return. NULL: never by itself. */
 struct run_until {
 	enum { RUN_ONE_INSTRUCTION, RUN_TO_COUNT } kind;
+	/* One instruction: not that of an interrupt's handler, unless the CPU
+	 * is halted. A debugger's step stays where the user looks. */
+	bool holds_interrupts;
 	uint64_t instructions; /* retired by this vCPU in all */
 	uint64_t rip;
 };

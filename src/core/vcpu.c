@@ -130,6 +130,20 @@ static void park(struct vcpu *vcpu)
 	set_paused(vcpu, false);
 }
 
+/* Parks it until a debugger has looked. */
+static void trap(struct vcpu *vcpu, enum run_result result)
+{
+	struct vm *vm = vcpu->vm;
+
+	if (!vcpu->is_stepping && result == RUN_POSITION)
+		return;
+	vcpu->trap = result;
+	atomic_store(&vcpu->has_trapped, true);
+	atomic_fetch_or(&vcpu->requests, VCPU_PAUSE);
+	if (vm->notify)
+		vm->notify(vm->notify_argument);
+}
+
 /* Acts on what run returned; the requests themselves come next round. */
 static void handle_result(struct vcpu *vcpu, enum run_result result)
 {
@@ -142,16 +156,20 @@ static void handle_result(struct vcpu *vcpu, enum run_result result)
 	case RUN_ERROR:
 		vm_stop(vm, STOP_ERROR, 0);
 		break;
-	case RUN_STOP:
-	case RUN_PAUSE:
 	case RUN_POSITION:
 	case RUN_BREAKPOINT:
+		trap(vcpu, result);
+		break;
+	case RUN_STOP:
+	case RUN_PAUSE:
 		break;
 	}
 }
 
 void *vcpu_main(void *argument)
 {
+	static const struct run_until one = { .kind = RUN_ONE_INSTRUCTION,
+					      .holds_interrupts = true };
 	struct vcpu *vcpu = argument;
 	struct vm *vm = vcpu->vm;
 	char name[16];
@@ -168,7 +186,10 @@ void *vcpu_main(void *argument)
 		else if (requests & VCPU_PAUSE)
 			park(vcpu);
 		else
-			handle_result(vcpu, vm->engine_ops->run(vcpu, NULL));
+			handle_result(vcpu,
+				      vm->engine_ops->run(
+					      vcpu,
+					      vcpu->is_stepping ? &one : NULL));
 	}
 	if (vm->engine_ops->count_exits)
 		vm->engine_ops->count_exits(vcpu);

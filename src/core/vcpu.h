@@ -56,6 +56,19 @@ struct vcpu {
 	struct exit_table exits;
 	_Atomic uint64_t events[ENGINE_EVENTS_MAX];
 
+	/*
+	 * A debugger's. The first two are written while the vCPU is parked: it
+	 * stays parked when the VM goes on; it stops after one instruction.
+	 * `trap` is the run_result that parked it (RUN_POSITION: a step;
+	 * RUN_BREAKPOINT: `hit` says which), until the debugger clears it;
+	 * vm->notify follows.
+	 */
+	bool is_held;
+	bool is_stepping;
+	_Atomic bool has_trapped;
+	enum run_result trap;
+	struct breakpoint hit;
+
 	/* vcpu_run_on's slot, under vm->lock. */
 	void (*call)(struct vcpu *vcpu, void *argument);
 	void *call_argument;

@@ -154,9 +154,12 @@ void vm_resume(struct vm *vm)
 	vm->is_running = true;
 	pthread_mutex_unlock(&vm->lock);
 	for (unsigned i = 0; i < vm->vcpu_count; i++) {
-		atomic_fetch_and(&vm->vcpus[i]->requests,
-				 ~(uint32_t)VCPU_PAUSE);
-		vcpu_request(vm->vcpus[i], 0);
+		struct vcpu *vcpu = vm->vcpus[i];
+
+		if (vcpu->is_held || atomic_load(&vcpu->has_trapped))
+			continue;
+		atomic_fetch_and(&vcpu->requests, ~(uint32_t)VCPU_PAUSE);
+		vcpu_request(vcpu, 0);
 	}
 }
 
