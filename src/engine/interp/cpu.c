@@ -52,6 +52,7 @@ void interp_destroy(struct interp *cpu)
 {
 	if (!cpu)
 		return;
+	debugger_fini(cpu);
 	block_cache_destroy(cpu->blocks);
 	host_unit_destroy(cpu->host_unit);
 	free(cpu);
@@ -92,7 +93,8 @@ void interp_mode_changed(struct interp *cpu)
 
 	cpu->mode = mode_of(s);
 	cpu->cpl = privilege_of(s);
-	cpu->has_breakpoints = debug_has_breakpoints(s);
+	cpu->has_breakpoints = debug_has_breakpoints(s) ||
+			       cpu->debugger.has_data;
 	cpu->is_flat = cpu->mode == X86_MODE_64 && !checks_alignment(cpu) &&
 		       !cpu->has_breakpoints;
 	if (cpu->cpl == 3)
@@ -311,6 +313,8 @@ static enum boundary take_interrupt(struct interp *cpu)
 	};
 	int vector;
 
+	if (cpu->debugger.holds_interrupts && cpu->s.activity != CPU_HALTED)
+		return BOUNDARY_NOTHING;
 	if (!(cpu->s.rflags & RFLAGS_IF) || cpu->s.sti_shadow ||
 	    cpu->s.mov_ss_shadow || !cpu->ops->has_interrupt(cpu->world))
 		return BOUNDARY_NOTHING;
@@ -363,6 +367,16 @@ static void run_blocks(struct interp *cpu, uint64_t end)
 		 likely(end - cpu->instructions >= BLOCK_INSNS_MAX));
 }
 
+/* One block, up to a debugger's breakpoint in it. */
+static void run_block_debugged(struct interp *cpu)
+{
+	const struct block *block = block_find(cpu, NULL);
+
+	cpu->end_block = false;
+	run_block(cpu, block,
+		  debugger_clip(cpu, block, block_length(cpu, block)));
+}
+
 /* A fault's landing. False: shut down. */
 static bool land(struct interp *cpu)
 {
@@ -408,9 +422,19 @@ enum interp_result interp_execute(struct interp *cpu, uint64_t count)
 			continue;
 		if (cpu->s.activity != CPU_ACTIVE)
 			return INTERP_WAIT;
-		if (!must_step(cpu, end))
+		if (unlikely(cpu->debugger.has_code) &&
+		    debugger_stops_here(cpu))
+			return INTERP_BREAKPOINT;
+		if (must_step(cpu, end)) {
+			cpu->debugger.is_hit = false;
+			if (!step(cpu))
+				return INTERP_SHUTDOWN;
+			if (unlikely(cpu->debugger.is_hit))
+				return INTERP_BREAKPOINT;
+		} else if (unlikely(cpu->debugger.has_code)) {
+			run_block_debugged(cpu);
+		} else {
 			run_blocks(cpu, end);
-		else if (!step(cpu))
-			return INTERP_SHUTDOWN;
+		}
 	}
 }

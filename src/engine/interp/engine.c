@@ -16,6 +16,7 @@
 #include "core/input.h"
 #include "core/vm.h"
 #include "engine/interp/block.h"
+#include "engine/interp/debug.h"
 #include "x86/walk.h"
 
 #define A20 BIT(20)
@@ -330,8 +331,16 @@ static enum run_result interp_run(struct vcpu *vcpu,
 		serve_requests(vcpu);
 		if (position_reached(cpu, until, start))
 			return RUN_POSITION;
+		cpu->debugger.is_stepping = until &&
+					    until->kind == RUN_ONE_INSTRUCTION;
+		cpu->debugger.holds_interrupts = until &&
+						 until->holds_interrupts;
 		result = interp_execute(cpu, instructions_until(cpu, until));
 		publish(cpu);
+		if (result == INTERP_BREAKPOINT) {
+			vcpu->hit = cpu->debugger.hit;
+			return RUN_BREAKPOINT;
+		}
 		if (result == INTERP_SHUTDOWN) {
 			count_exit(vcpu, EXIT_TRIPLE_FAULT, 0);
 			return RUN_SHUTDOWN;
@@ -423,7 +432,7 @@ static int interp_set_breakpoints(struct vcpu *vcpu,
 				  const struct breakpoint *breakpoints,
 				  size_t count)
 {
-	return count ? -ENOSPC : 0;
+	return debugger_set(vcpu->engine, breakpoints, count);
 }
 
 const struct engine_ops interp_engine = {

@@ -28,6 +28,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/engine.h"
 #include "core/exit.h"
 #include "x86/addr.h"
 #include "x86/cpu_state.h"
@@ -140,10 +141,25 @@ struct interp {
 	/* 64-bit: DS ES SS CS bases are 0, no limits; and no alignment
 	 * checks (CR0.AM, AC, CPL 3), which only the slow path makes. */
 	bool is_flat;
-	/* DR7 enables some: the run loop steps, is_flat is off (debug.h). */
+	/* DR7 enables some, or a debugger watches memory: the run loop steps,
+	 * is_flat is off (debug.h). */
 	bool has_breakpoints;
 	/* DR6 bits that accesses of this instruction hit. */
 	uint64_t debug_hits;
+
+	/*
+	 * Of a debugger, not of the guest (set_breakpoints). While has_code,
+	 * blocks run one by one and end before a breakpoint.
+	 */
+	struct {
+		struct breakpoint *list;
+		size_t count;
+		bool has_code, has_data;
+		bool is_stepping; /* run's one instruction passes them */
+		bool holds_interrupts;
+		bool is_hit;
+		struct breakpoint hit;
+	} debugger;
 
 	uint64_t instructions; /* retired */
 	/* Set by vcpu_request through kick: look at vcpu->requests. */
@@ -356,6 +372,7 @@ enum interp_result {
 	INTERP_LEAVE, /* attention, an exit said EXIT_LEAVE, or the count is up */
 	INTERP_WAIT, /* HLT */
 	INTERP_SHUTDOWN, /* triple fault */
+	INTERP_BREAKPOINT, /* debugger.hit: before it, or after the access */
 };
 
 /*
