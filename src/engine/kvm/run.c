@@ -192,6 +192,23 @@ static enum next on_shutdown(struct vcpu *vcpu, struct kvm_run *run)
 
 static enum next on_debug(struct vcpu *vcpu, struct kvm_run *run)
 {
+	const struct kvm_guest_debug *set = &kvm_vcpu(vcpu)->debug;
+	uint64_t dr7 = set->arch.debugreg[7], dr6 = run->debug.arch.dr6;
+
+	for (unsigned n = 0; n < 4; n++) {
+		unsigned rw = bits_get(dr7, 17 + 4 * n, 16 + 4 * n);
+
+		if (!(set->control & KVM_GUESTDBG_USE_HW_BP) ||
+		    !(dr6 >> n & 1) || !(dr7 >> (2 * n) & 3))
+			continue;
+		vcpu->hit = (struct breakpoint){
+			.kind = rw == 0 ? BREAKPOINT_EXECUTE :
+				rw == 1 ? BREAKPOINT_WRITE :
+					  BREAKPOINT_ACCESS,
+			.address = set->arch.debugreg[n],
+		};
+		return NEXT_BREAKPOINT;
+	}
 	return kvm_vcpu(vcpu)->is_stepping ? NEXT_POSITION : NEXT_BREAKPOINT;
 }
 

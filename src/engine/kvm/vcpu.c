@@ -240,5 +240,6 @@ int kvm_set_breakpoints(struct vcpu *vcpu, const struct breakpoint *breakpoints,
 	if (count)
 		debug.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP;
 	kvm->debug = debug;
+	kvm->is_stepping = false;
 	return kvm_must(kvm->fd, KVM_SET_GUEST_DEBUG, &debug, "breakpoints");
 }
