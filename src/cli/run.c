@@ -29,6 +29,8 @@ enum {
 	RUN_NAME,
 	RUN_CONSOLE,
 	RUN_DEBUG_LOG,
+	RUN_GDB,
+	RUN_GDB_WAIT,
 	RUN_NO_REBOOT,
 	RUN_GRACE,
 	RUN_STAT,
@@ -85,6 +87,11 @@ static const struct option_type options[] = {
 			    .help = "where what is written to the debug port "
 				    "(402h) goes; standard error if not "
 				    "given" },
+	[RUN_GDB] = { "gdb", 0, OPTION_TEXT, "WHERE", .words = "tcp: unix:",
+		      .help = "let a debugger connect: a port of 127.0.0.1, "
+			      "or unix:PATH" },
+	[RUN_GDB_WAIT] = { "gdb-wait", 0, OPTION_FLAG,
+			   .help = "stand still until it says to go on" },
 	[RUN_NO_REBOOT] = { "no-reboot", 0, OPTION_FLAG,
 			    .help = "a reset by the guest ends the VM" },
 	[RUN_GRACE] = { "grace", 0, OPTION_NUMBER, "SECONDS", .fallback = "10",
@@ -179,6 +186,8 @@ static int run(const struct arguments *arguments)
 		.vcpus = number[RUN_CPUS],
 		.console = text[RUN_CONSOLE],
 		.debug_log = text[RUN_DEBUG_LOG],
+		.gdb = text[RUN_GDB],
+		.gdb_wait = arguments->is_given[RUN_GDB_WAIT],
 		.no_reboot = arguments->is_given[RUN_NO_REBOOT],
 		.grace_ms = number[RUN_GRACE] * 1000,
 		.stat = arguments->is_given[RUN_STAT] ||

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "boot/boot.h"
 #include "core/vm.h"
+#include "debug/gdb.h"
 #include "debug/ledger.h"
 #include "host/console.h"
 #include "host/control.h"
@@ -43,6 +44,7 @@ struct machine {
 	char why[STATE_WHY_MAX]; /* it could not be saved */
 	struct pc *pc;
 	struct control_server *control;
+	struct gdb *gdb;
 	struct signals signals;
 	struct loop_call notified; /* vm->notify */
 	bool has_vm, has_signals, has_notify;
@@ -54,18 +56,31 @@ struct machine {
 
 /* --- the guest's wishes -------------------------------------------------- */
 
+/* Unless a debugger has stopped it, who alone lets it go on. */
+static void pause_vm(struct machine *machine)
+{
+	if (!gdb_holds(machine->gdb))
+		vm_pause(&machine->vm);
+}
+
+static void resume_vm(struct machine *machine)
+{
+	if (!gdb_holds(machine->gdb))
+		vm_resume(&machine->vm);
+}
+
 /* The board is as after RESET#; put the image back and let it start over. */
 static void restart(struct machine *machine)
 {
 	struct vm *vm = &machine->vm;
 
-	vm_pause(vm);
+	pause_vm(machine);
 	vm_reset(vm);
 	if (boot_apply(machine->boot, vm)) {
 		vm_stop(vm, STOP_ERROR, 0);
 		return;
 	}
-	vm_resume(vm);
+	resume_vm(machine);
 }
 
 static void on_notified(void *argument)
@@ -75,6 +90,7 @@ static void on_notified(void *argument)
 	enum stop_reason reason;
 	bool reset_wanted;
 
+	gdb_notified(machine->gdb);
 	pthread_mutex_lock(&vm->lock);
 	reason = vm->stop_reason;
 	reset_wanted = vm->reset_wanted;
@@ -167,12 +183,12 @@ const char *machine_save(struct machine *machine, const char *path, bool stop)
 	pthread_mutex_unlock(&vm->lock);
 	if (is_leaving)
 		return "it is ending or resetting";
-	vm_pause(vm);
+	pause_vm(machine);
 	error = state_save(vm, &parts, path, machine->why);
 	if (!error && stop)
 		vm_stop(vm, STOP_HOST, 0);
 	else
-		vm_resume(vm);
+		resume_vm(machine);
 	return error ? machine->why : NULL;
 }
 
@@ -463,6 +479,11 @@ static int fill(struct machine *machine)
 
 static int check_config(const struct machine_config *config)
 {
+	if (config->gdb_wait && !config->gdb) {
+		log_error("--gdb-wait: for whom? --gdb says where a debugger "
+			  "connects");
+		return -EINVAL;
+	}
 	if (config->vcpus < 1 || config->vcpus > VM_VCPUS_MAX) {
 		log_error("%u vCPUs: a machine has 1 to %d", config->vcpus,
 			  VM_VCPUS_MAX);
@@ -503,6 +524,10 @@ static int build(struct machine *machine)
 		error = fill(machine);
 	if (!error)
 		error = control_create(machine, &machine->control);
+	if (!error && machine->config.gdb)
+		error = gdb_create(&machine->vm, machine->loop,
+				   machine->config.gdb,
+				   machine->config.gdb_wait, &machine->gdb);
 	return error;
 }
 
@@ -588,7 +613,7 @@ int machine_run(struct machine *machine)
 	int error = vm_start(vm);
 
 	if (!error) {
-		vm_resume(vm);
+		resume_vm(machine);
 		error = loop_run(machine->loop);
 		if (error)
 			log_error("event loop: %s", strerror(-error));
@@ -607,6 +632,7 @@ void machine_destroy(struct machine *machine)
 	if (!machine)
 		return;
 	control_server_destroy(machine->control);
+	gdb_destroy(machine->gdb);
 	if (machine->has_vm)
 		vm_fini(&machine->vm);
 	pc_destroy(machine->pc);

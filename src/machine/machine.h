@@ -44,6 +44,8 @@ struct machine_config {
 	unsigned vcpus; /* 1 to VM_VCPUS_MAX */
 	const char *console; /* host/console.h; NULL: "stdio" */
 	const char *debug_log; /* file for the debug port; NULL: stderr */
+	const char *gdb; /* where a debugger connects, debug/gdb.h; or NULL */
+	bool gdb_wait; /* the first lets the guest begin */
 	bool no_reboot; /* a reset by the guest ends the VM */
 	unsigned grace_ms; /* from SIGTERM's power button to the hard end */
 	const char *stat_file; /* where --stat goes; NULL: stderr */
