@@ -250,13 +250,25 @@ static bool deliver_debug(struct interp *cpu, uint64_t dr6)
 	return deliver(cpu, &event);
 }
 
-/* An instruction breakpoint is a fault, which RF holds off (SDM 3, 17.3.1.1). */
+#define VENDOR_AUTH 0x68747541 /* "Auth": AMD */
+
+static bool is_amd(const struct interp *cpu)
+{
+	return cpu->cpuid &&
+	       cpuid_value(cpu->cpuid, 0, 0, CPUID_EBX) == VENDOR_AUTH;
+}
+
+/*
+ * An instruction breakpoint is a fault, which RF holds off (SDM 3, 17.3.1.1).
+ * After MOV SS Intel's processors overlook it (6.8.3), AMD's do not.
+ */
 static uint64_t code_hits(const struct interp *cpu)
 {
 	uint64_t base = cpu->mode == X86_MODE_64 ? 0 :
 						   cpu->s.segment[SEG_CS].base;
 
-	if (!cpu->has_breakpoints || (cpu->s.rflags & RFLAGS_RF))
+	if (!cpu->has_breakpoints || (cpu->s.rflags & RFLAGS_RF) ||
+	    (cpu->s.mov_ss_shadow && !is_amd(cpu)))
 		return 0;
 	return debug_code_hits(cpu, base + cpu->s.rip);
 }
