@@ -3,8 +3,8 @@
  * Random single instructions on the interpreter and on the host CPU: registers,
  * flags, x87 and vector state, memory and faults must be the same.
  *
- * usage: compare [--count N] [--seed N] [--case N] [--only MNEMONIC]
- *                [--show N] [--verbose]
+ * usage: compare [--mode 64|32|16] [--count N] [--seed N] [--case N]
+ *                [--only MNEMONIC] [--show N] [--verbose]
  *
  * A case is determined by seed, number and --only; a failure prints the command
  * that repeats it.
@@ -23,6 +23,7 @@ struct options {
 	uint64_t count, seed, one_case, show;
 	const char *only;
 	bool is_verbose;
+	const struct code_kind *kind;
 };
 
 struct comparison {
@@ -39,14 +40,15 @@ struct comparison {
 
 /* --- the interpreter's side ----------------------------------------------- */
 
-static void guest_load(struct guest *guest, const struct trial *trial,
-		       const uint8_t *memory)
+static void guest_load(struct guest *guest, const struct code_kind *kind,
+		       const struct trial *trial, const uint8_t *memory)
 {
 	const struct registers *r = &trial->registers;
 	struct cpu_fpu *fpu = &guest->cpu->s.fpu;
 	uint8_t *code = guest_page(guest, PAGE_CODE);
 
 	guest_reset(guest, r->rip);
+	guest_set_kind(guest, kind);
 	memcpy(guest->cpu->s.gpr, r->gpr, sizeof(r->gpr));
 	guest->cpu->s.rflags = r->rflags;
 	fpu->fcw = r->fx.fcw;
@@ -103,13 +105,14 @@ static void guest_save(struct guest *guest, const struct guest_stop *stop,
 	       sizeof(outcome->memory));
 }
 
-static bool guest_trial(struct guest *guest, const struct trial *trial,
-			const uint8_t *memory, struct outcome *outcome)
+static bool guest_trial(struct guest *guest, const struct code_kind *kind,
+			const struct trial *trial, const uint8_t *memory,
+			struct outcome *outcome)
 {
 	struct guest_stop stop;
 	bool has_ended;
 
-	guest_load(guest, trial, memory);
+	guest_load(guest, kind, trial, memory);
 	has_ended = guest_step(guest, trial->registers.rip, 64, &stop);
 	guest_save(guest, &stop, outcome);
 	memset(guest_page(guest, PAGE_CODE) + trial->offset, 0xcc,
@@ -198,8 +201,18 @@ static bool stores_in_parts(const struct insn *insn)
 		insn->op == OP_XSAVEC);
 }
 
-static void outcome_compare(struct report *report, const struct insn *insn,
-			    const struct outcome *host,
+/* Of a save area that reaches over a 16-bit address's end the host names an
+ * address that wraps, and leaves unsaid what is written there. */
+static bool cr2_wraps(const struct insn *insn)
+{
+	return insn->adsize == 2 &&
+	       (stores_in_parts(insn) || insn->op == OP_FXRSTOR ||
+		insn->op == OP_XRSTOR || insn->op == OP_FLDENV ||
+		insn->op == OP_FRSTOR);
+}
+
+static void outcome_compare(struct report *report, const struct code_kind *kind,
+			    const struct insn *insn, const struct outcome *host,
 			    const struct outcome *interp)
 {
 	const struct registers *a = &host->registers, *b = &interp->registers;
@@ -209,13 +222,17 @@ static void outcome_compare(struct report *report, const struct insn *insn,
 		flags &= ~(uint64_t)insn_row(insn)->flags_undefined;
 	differ(report, "vector", host->vector, interp->vector);
 	differ(report, "error", error_visible(host), error_visible(interp));
-	if (cr2_names_page(insn))
+	if (cr2_wraps(insn))
+		differ(report, "cr2", host->cr2 & 0xffff, interp->cr2 & 0xffff);
+	else if (cr2_names_page(insn))
 		differ(report, "cr2", host->cr2 & PAGE_MASK,
 		       interp->cr2 & PAGE_MASK);
 	else
 		differ(report, "cr2", host->cr2, interp->cr2);
-	for (unsigned i = 0; i < 16; i++)
-		differ(report, gpr_names[i], a->gpr[i], b->gpr[i]);
+	/* Outside 64-bit mode the rest is undefined (SDM 1, 3.4.1.1). */
+	for (unsigned i = 0; i < (kind->mode == X86_MODE_64 ? 16 : 8); i++)
+		differ(report, gpr_names[i], a->gpr[i] & kind->gpr_mask,
+		       b->gpr[i] & kind->gpr_mask);
 	differ(report, "rip", a->rip, b->rip);
 	differ(report, "rflags", a->rflags & flags, b->rflags & flags);
 	differ(report, "fcw", a->fx.fcw, b->fx.fcw);
@@ -265,8 +282,8 @@ static void trial_print(const struct comparison *c, unsigned n,
 			       load_u64(r->fx.xmm[reg] + 8),
 			       load_u64(r->fx.xmm[reg]));
 	}
-	printf("  again: compare --seed %lu --case %lu", c->options.seed,
-	       c->number[n]);
+	printf("  again: compare --mode %s --seed %lu --case %lu",
+	       c->options.kind->name, c->options.seed, c->number[n]);
 	printf(c->options.only ? " --only %s\n" : "\n", c->options.only);
 }
 
@@ -278,11 +295,11 @@ static void trial_compare(struct comparison *c, unsigned n)
 	struct outcome interp;
 	bool has_ended;
 
-	has_ended = guest_trial(&c->guest, &batch->trial[n], batch->memory,
-				&interp);
+	has_ended = guest_trial(&c->guest, c->options.kind, &batch->trial[n],
+				batch->memory, &interp);
 	c->compared++;
 	c->faulting += host->vector != -1;
-	outcome_compare(&report, &c->insn[n], host, &interp);
+	outcome_compare(&report, c->options.kind, &c->insn[n], host, &interp);
 	if (!report.differs && !c->options.is_verbose)
 		return;
 	if (report.differs) {
@@ -296,7 +313,7 @@ static void trial_compare(struct comparison *c, unsigned n)
 	if (!has_ended)
 		printf("  interp: has not ended after 64 steps\n");
 	report.to = stdout;
-	outcome_compare(&report, &c->insn[n], host, &interp);
+	outcome_compare(&report, c->options.kind, &c->insn[n], host, &interp);
 }
 
 /* --- batches -------------------------------------------------------------- */
@@ -304,8 +321,8 @@ static void trial_compare(struct comparison *c, unsigned n)
 static void batch_generate(struct comparison *c, uint64_t first, uint64_t count)
 {
 	struct batch *batch = c->sandbox.batch;
-	struct random random =
-		random_from(~c->options.seed, first / BATCH * BATCH);
+	struct random random = random_from(
+		~c->options.seed, first / BATCH * BATCH, c->options.kind);
 
 	memory_generate(&random, batch->memory);
 	batch->count = 0;
@@ -313,7 +330,7 @@ static void batch_generate(struct comparison *c, uint64_t first, uint64_t count)
 		unsigned n = batch->count;
 		unsigned row;
 
-		random = random_from(c->options.seed, number);
+		random = random_from(c->options.seed, number, c->options.kind);
 		row = c->rows[random_next(&random) % c->row_count];
 		if (!trial_generate(&random, row, batch->memory,
 				    &batch->trial[n], &c->insn[n]))
@@ -354,7 +371,7 @@ static void batch_compare(struct comparison *c, uint64_t first, uint64_t count)
 static void rows_choose(struct comparison *c)
 {
 	for (unsigned row = 0; row < insn_row_count && row < ROWS_MAX; row++) {
-		if (!row_is_comparable(&c->guest.cpuid, row))
+		if (!row_is_comparable(&c->guest.cpuid, c->options.kind, row))
 			continue;
 		if (c->options.only &&
 		    strcmp(insn_op_name(insn_rows[row].op), c->options.only))
@@ -364,6 +381,14 @@ static void rows_choose(struct comparison *c)
 }
 
 /* --- the command ---------------------------------------------------------- */
+
+static const struct code_kind *kind_find(const char *name)
+{
+	for (unsigned i = 0; i < CODE_KINDS; i++)
+		if (!strcmp(name, code_kinds[i].name))
+			return &code_kinds[i];
+	return NULL;
+}
 
 static bool options_parse(struct options *options, int argc, char **argv)
 {
@@ -377,7 +402,9 @@ static bool options_parse(struct options *options, int argc, char **argv)
 		if (i + 1 == argc)
 			return false;
 		number = strtoull(argv[i + 1], NULL, 0);
-		if (!strcmp(argv[i], "--count"))
+		if (!strcmp(argv[i], "--mode"))
+			options->kind = kind_find(argv[i + 1]);
+		else if (!strcmp(argv[i], "--count"))
 			options->count = number;
 		else if (!strcmp(argv[i], "--seed"))
 			options->seed = number;
@@ -391,7 +418,7 @@ static bool options_parse(struct options *options, int argc, char **argv)
 			return false;
 		i++;
 	}
-	return true;
+	return options->kind;
 }
 
 static void summary_print(const struct comparison *c, double seconds)
@@ -435,14 +462,18 @@ static bool compare(struct comparison *c)
 
 int main(int argc, char **argv)
 {
-	static struct comparison c = { .options = { .count = 100000,
-						    .seed = 1,
-						    .one_case = ~0ull,
-						    .show = 10 } };
+	static struct comparison c = {
+		.options = { .count = 100000,
+			     .seed = 1,
+			     .one_case = ~0ull,
+			     .show = 10,
+			     .kind = &code_kinds[CODE_64] },
+	};
 	bool is_same;
 
 	if (!options_parse(&c.options, argc, argv)) {
-		fprintf(stderr, "usage: compare [--count N] [--seed N] "
+		fprintf(stderr, "usage: compare [--mode 64|32|16] "
+				"[--count N] [--seed N] "
 				"[--case N] [--only MNEMONIC] [--show N] "
 				"[--verbose]\n");
 		return 2;
@@ -451,6 +482,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "compare: out of memory\n");
 		return 2;
 	}
+	c.sandbox.batch->kind = c.options.kind;
 	memset(guest_page(&c.guest, PAGE_CODE), 0xcc, PAGE_SIZE);
 	rows_choose(&c);
 	if (c.row_count == 0) {

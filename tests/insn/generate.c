@@ -14,9 +14,10 @@
 
 /* --- numbers -------------------------------------------------------------- */
 
-struct random random_from(uint64_t seed, uint64_t number)
+struct random random_from(uint64_t seed, uint64_t number,
+			  const struct code_kind *kind)
 {
-	struct random random = { seed * 0x9e3779b97f4a7c15ull + number };
+	struct random random = { seed * 0x9e3779b97f4a7c15ull + number, kind };
 
 	random_next(&random);
 	return random;
@@ -163,7 +164,8 @@ static bool op_is_comparable(unsigned op)
 	}
 }
 
-bool row_is_comparable(const struct cpuid_table *cpuid, unsigned number)
+bool row_is_comparable(const struct cpuid_table *cpuid,
+		       const struct code_kind *kind, unsigned number)
 {
 	const struct insn_row *row = &insn_rows[number];
 	const struct insn_match *match = &insn_matches[number];
@@ -171,7 +173,8 @@ bool row_is_comparable(const struct cpuid_table *cpuid, unsigned number)
 	if (number == 0 || row->encoding == ENC_EVEX ||
 	    (row->class & (CLASS_AVX512 | CLASS_AMX)))
 		return false;
-	if ((match->mask & KEY_64) && !(match->value & KEY_64))
+	if ((match->mask & KEY_64) &&
+	    !(match->value & KEY_64) != (kind->mode != X86_MODE_64))
 		return false;
 	if (!op_is_comparable(row->op) || !cpuid_has(cpuid, row->feature))
 		return false;
@@ -238,6 +241,19 @@ static unsigned choose_pp(struct random *random, const struct insn_match *match)
 	return (pp & ~mask) | value;
 }
 
+/* FS is the C library's, and GS has no segment but in 64-bit code. */
+static void put_segment(struct random *random, struct bytes *bytes)
+{
+	static const uint8_t old[] = { 0x26, 0x2e, 0x36, 0x3e };
+
+	if (chance(random, random->kind->mode == X86_MODE_64 ? 16 : 4))
+		put(bytes, 0x67);
+	if (random->kind->mode == X86_MODE_64 && chance(random, 16))
+		put(bytes, 0x65);
+	if (chance(random, 32))
+		put(bytes, old[below(random, ARRAY_SIZE(old))]);
+}
+
 static void put_legacy(struct random *random, struct bytes *bytes,
 		       const struct insn_row *row,
 		       const struct insn_match *match, uint8_t modrm)
@@ -247,12 +263,7 @@ static void put_legacy(struct random *random, struct bytes *bytes,
 	uint8_t rex = 0x40;
 	bool is_mem = modrm < 0xc0;
 
-	if (chance(random, 16))
-		put(bytes, 0x67);
-	if (chance(random, 16))
-		put(bytes, 0x65);
-	if (chance(random, 32))
-		put(bytes, 0x2e);
+	put_segment(random, bytes);
 	if ((row->attrs & ROW_LOCK) && is_mem && chance(random, 4))
 		put(bytes, 0xf0);
 	if ((row->attrs & ROW_REP) && chance(random, 2))
@@ -267,7 +278,8 @@ static void put_legacy(struct random *random, struct bytes *bytes,
 		rex |= below(random, 8);
 	if (match->mask & KEY_REXB)
 		rex = (rex & ~1) | (needs(match, KEY_REXB) ? 1 : 0);
-	if (rex != 0x40 || chance(random, 8))
+	if (random->kind->mode == X86_MODE_64 &&
+	    (rex != 0x40 || chance(random, 8)))
 		put(bytes, rex);
 	if (row->map != MAP_ONE)
 		put(bytes, 0x0f);
@@ -284,21 +296,24 @@ static void put_vex(struct random *random, struct bytes *bytes,
 	unsigned pp = choose_pp(random, match);
 	unsigned vvvv = chance(random, 3) ? 15 : below(random, 16);
 	bool w = choose_bit(random, match, KEY_W, 2);
-	unsigned l = below(random, 2);
+	unsigned l = below(random, 2), not_les = 0;
 
 	if (match->mask >> KEY_L_SHIFT & 3)
 		l = match->value >> KEY_L_SHIFT & 3;
-	if (chance(random, 16))
-		put(bytes, 0x67);
-	if (chance(random, 16))
-		put(bytes, 0x65);
+	put_segment(random, bytes);
+	/* Outside 64-bit code what is not C4h's and C5h's is LES and LDS. */
+	if (random->kind->mode != X86_MODE_64) {
+		not_les = 6;
+		vvvv |= 8;
+	}
 	if (map == 1 && !w && chance(random, 2)) {
 		put(bytes, 0xc5);
-		put(bytes, below(random, 2) << 7 | vvvv << 3 | l << 2 | pp);
+		put(bytes, (below(random, 2) << 7 | (not_les & 4) << 5) |
+				   vvvv << 3 | l << 2 | pp);
 		return;
 	}
 	put(bytes, 0xc4);
-	put(bytes, below(random, 8) << 5 | map);
+	put(bytes, (below(random, 8) | not_les) << 5 | map);
 	put(bytes, w << 7 | vvvv << 3 | l << 2 | pp);
 }
 
@@ -329,7 +344,8 @@ static bool bytes_generate(struct random *random, unsigned number,
 		put(bytes, match->opcode + below(random, match->span));
 		put(bytes, modrm);
 		put_tail(random, bytes);
-		len = insn_decode(insn, bytes->at, INSN_MAX_LEN, X86_MODE_64);
+		len = insn_decode(insn, bytes->at, INSN_MAX_LEN,
+				  random->kind->mode);
 		if (len > 0 && insn->row == number)
 			return true;
 	}
@@ -338,7 +354,8 @@ static bool bytes_generate(struct random *random, unsigned number,
 
 /* --- addresses ------------------------------------------------------------ */
 
-/* Somewhere in the data window, with a liking for its edges. */
+/* Somewhere in the data window, with a liking for its edges; an offset in the
+ * data segment. */
 static uint64_t place(struct random *random, unsigned alignment)
 {
 	uint64_t data = WORLD_AT(PAGE_DATA), at;
@@ -369,7 +386,7 @@ static uint64_t place(struct random *random, unsigned alignment)
 	}
 	if (!chance(random, 16))
 		at &= -(uint64_t)alignment;
-	return at;
+	return at - random->kind->data_base;
 }
 
 /* Puts `value` in a register as an address of this size: bits beyond it do
@@ -377,9 +394,11 @@ static uint64_t place(struct random *random, unsigned alignment)
 static void set_address(struct random *random, struct trial *trial,
 			unsigned reg, uint64_t value, unsigned adsize)
 {
-	if (adsize == 4)
-		value = (uint32_t)value |
-			(chance(random, 2) ? 0 : random_next(random) << 32);
+	unsigned bits = adsize * 8;
+
+	if (bits < 64)
+		value = (value & size_mask(adsize)) |
+			(chance(random, 2) ? 0 : random_next(random) << bits);
 	trial->registers.gpr[reg] = value;
 }
 
@@ -401,6 +420,10 @@ static void solve_address(struct random *random, struct trial *trial,
 
 	if (insn->seg == SEG_GS)
 		rest -= WORLD_GS_BASE, want -= WORLD_GS_BASE;
+	if (insn->seg == SEG_CS) {
+		rest += random->kind->data_base - random->kind->code_base;
+		want += random->kind->data_base - random->kind->code_base;
+	}
 	if (insn->base == INSN_REG_RIP) {
 		patch(trial, insn->off_disp, want - next, 4);
 	} else if (insn->base < 16 && has_index && insn->index == insn->base) {
@@ -416,7 +439,7 @@ static void solve_address(struct random *random, struct trial *trial,
 	} else if (has_index) {
 		set_address(random, trial, insn->index, rest / insn->scale,
 			    insn->adsize);
-	} else if (insn->disp_len >= 4) {
+	} else if (insn->disp_len >= MIN(4, insn->adsize)) {
 		patch(trial, insn->off_disp, want, insn->disp_len);
 	}
 }
@@ -642,13 +665,17 @@ bool trial_generate(struct random *random, unsigned row, const uint8_t *memory,
 	if (chance(random, 64) && insn->len > 1) /* the rest is not there */
 		trial->offset += 1 + below(random, insn->len - 1);
 	registers_generate(random, &trial->registers);
-	trial->registers.rip = WORLD_AT(PAGE_CODE) + trial->offset;
+	trial->registers.rip =
+		WORLD_AT(PAGE_CODE) + trial->offset - random->kind->code_base;
 	registers_fit(random, trial, insn);
 	if (insn->op == OP_CMPXCHG || insn->op == OP_CMPXCHG8B ||
 	    insn->op == OP_CMPXCHG16B)
 		solve_compare(random, trial, memory);
 	solve_operands(random, trial, insn);
-	return insn_decode(insn, trial->bytes, INSN_MAX_LEN, X86_MODE_64) > 0;
+	for (unsigned i = 0; i < 16; i++)
+		trial->registers.gpr[i] &= random->kind->gpr_mask;
+	return insn_decode(insn, trial->bytes, INSN_MAX_LEN,
+			   random->kind->mode) > 0;
 }
 
 void memory_generate(struct random *random, uint8_t *memory)

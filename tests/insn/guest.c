@@ -43,6 +43,7 @@ enum {
 #define KERNEL_SS      0x18
 #define USER_SS	       0x2b
 #define USER_CS	       0x33
+#define USER_CS_32     0x23
 #define TSS_SELECTOR   0x40
 
 #define PTE_P	       BIT(0)
@@ -230,9 +231,12 @@ static void descriptor_tables_fill(struct guest *guest)
 		uint64_t handler =
 			KERNEL(GPA_HANDLERS) + vector * HANDLER_STRIDE;
 
+		/* INT3 and INTO are user mode's to use. */
+		bool is_open = vector == VECTOR_BP || vector == VECTOR_OF;
+		uint64_t type = is_open ? 0xee00 : 0x8e00;
+
 		store_u64(idt + 16 * vector,
-			  (handler & 0xffff) | KERNEL_CS << 16 |
-				  0x8e00ull << 32 |
+			  (handler & 0xffff) | KERNEL_CS << 16 | type << 32 |
 				  (handler >> 16 & 0xffff) << 48);
 		store_u64(idt + 16 * vector + 8, handler >> 32);
 	}
@@ -257,6 +261,42 @@ static void segments_reset(struct cpu_state *s)
 				      KERNEL(GPA_GDT) + TSS_OFFSET };
 	s->gdtr = (struct cpu_table){ KERNEL(GPA_GDT), 0x4f };
 	s->idtr = (struct cpu_table){ KERNEL(GPA_IDT), 32 * 16 - 1 };
+}
+
+#define LDT_SELECTOR(index) ((index) << 3 | 7)
+#define DATA_BASE_16	    (WORLD_AT(PAGE_DATA) - 0x8000)
+
+const struct code_kind code_kinds[CODE_KINDS] = {
+	[CODE_64] = { "64", X86_MODE_64, USER_CS, USER_SS, 0, 0, ~0ull },
+	[CODE_32] = { "32", X86_MODE_32, USER_CS_32, USER_SS, 0, 0, ~0u },
+	[CODE_16] = { "16", X86_MODE_16, LDT_SELECTOR(LDT_CODE),
+		      LDT_SELECTOR(LDT_DATA), WORLD_AT(PAGE_CODE), DATA_BASE_16,
+		      ~0u },
+};
+
+void guest_set_kind(struct guest *guest, const struct code_kind *kind)
+{
+	bool is_16bit = kind->mode == X86_MODE_16;
+	uint32_t size = is_16bit ? 0 : SEGMENT_DB | SEGMENT_G;
+	uint32_t limit = is_16bit ? LDT_LIMIT : ~0u;
+	struct cpu_segment *segment = guest->cpu->s.segment;
+	const struct cpu_segment data = {
+		kind->ss,
+		0xf3 | size,
+		limit,
+		kind->data_base,
+	};
+
+	if (kind->mode == X86_MODE_64)
+		return;
+	segment[SEG_CS] = (struct cpu_segment){
+		kind->cs,
+		0xfb | size,
+		limit,
+		kind->code_base,
+	};
+	segment[SEG_SS] = segment[SEG_DS] = segment[SEG_ES] = data;
+	interp_mode_changed(guest->cpu);
 }
 
 void guest_reset(struct guest *guest, uint64_t rip)

@@ -31,6 +31,27 @@
 /* What user space sees as GS.base, so that the prefix can be tested. */
 #define WORLD_GS_BASE 0x1000ull
 
+/*
+ * The kinds of user code: 64-bit; 32-bit, flat, through the GDT's segments;
+ * 16-bit, through two segments of 64 KiB of the LDT, of which the data's has
+ * the data window in its middle.
+ */
+struct code_kind {
+	const char *name;
+	enum x86_mode mode;
+	uint16_t cs, ss; /* selectors; SS is DS and ES too, but for 64-bit */
+	uint64_t code_base, data_base;
+	uint64_t gpr_mask; /* what of a register there is */
+};
+
+enum { CODE_64, CODE_32, CODE_16, CODE_KINDS };
+extern const struct code_kind code_kinds[CODE_KINDS];
+
+/* Entries of the LDT. */
+#define LDT_CODE  0
+#define LDT_DATA  1
+#define LDT_LIMIT 0xffff
+
 struct guest {
 	struct interp *cpu;
 	struct cpuid_table cpuid;
@@ -56,6 +77,8 @@ uint8_t *guest_page(struct guest *guest, unsigned page);
 
 /* User mode at `rip`, with empty registers; the tests set what they need. */
 void guest_reset(struct guest *guest, uint64_t rip);
+/* Then: code of this kind, instead of 64-bit. */
+void guest_set_kind(struct guest *guest, const struct code_kind *kind);
 
 /*
  * Executes until RIP has left `from` or an exception came, `limit`

@@ -11,6 +11,7 @@
  */
 #include "sandbox.h"
 
+#include <asm/ldt.h>
 #include <asm/prctl.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -67,6 +68,21 @@ static void frame_save(const ucontext_t *context, struct registers *registers)
 		memcpy(registers->ymm_high, area + XSTATE_AVX, 256);
 }
 
+/* The layout of REG_CSGSFS: CS, GS, FS, SS. */
+static void frame_set_segments(ucontext_t *context,
+			       const struct code_kind *kind)
+{
+	const greg_t fs_gs = 0x0000ffffffff0000;
+	greg_t *csgsfs = &context->uc_mcontext.gregs[REG_CSGSFS];
+
+	*csgsfs = (*csgsfs & fs_gs) | kind->cs | (greg_t)kind->ss << 48;
+	/* SS as it stands here, whatever the code (UC_STRICT_RESTORE_SS). */
+	context->uc_flags |= 4;
+	if (kind->mode == X86_MODE_64)
+		return;
+	__asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(kind->ss));
+}
+
 static void frame_load(ucontext_t *context, const struct registers *registers)
 {
 	greg_t *gregs = context->uc_mcontext.gregs;
@@ -98,7 +114,8 @@ static void outcome_save(struct outcome *outcome, const struct trial *trial,
 		outcome->registers.rip--;
 	} else if (outcome->vector == VECTOR_PF &&
 		   (outcome->error & PF_FETCH) &&
-		   outcome->cr2 == outcome->registers.rip &&
+		   outcome->cr2 == child.batch->kind->code_base +
+					   outcome->registers.rip &&
 		   outcome->registers.rip != trial->registers.rip) {
 		outcome->vector = -1;
 	}
@@ -129,6 +146,7 @@ static void next_trial(ucontext_t *context)
 	memcpy(child.code + trial->offset, trial->bytes,
 	       MIN(trial->len, PAGE_SIZE - trial->offset));
 	frame_load(context, &trial->registers);
+	frame_set_segments(context, batch->kind);
 }
 
 /* POPF may have set AC, NT and ID: a handler runs with them, and returning from a
@@ -176,6 +194,30 @@ static uint8_t *map_twice(uint64_t address, unsigned count, int protection)
 	return writable;
 }
 
+/* The segments of 16-bit code; where there are none, such code faults. */
+static void ldt_fill(void)
+{
+	const struct code_kind *kind = &code_kinds[CODE_16];
+	struct user_desc code = {
+		.entry_number = LDT_CODE,
+		.base_addr = (unsigned)kind->code_base,
+		.limit = LDT_LIMIT,
+		.contents = MODIFY_LDT_CONTENTS_CODE,
+		.useable = 1,
+	};
+	struct user_desc data = {
+		.entry_number = LDT_DATA,
+		.base_addr = (unsigned)kind->data_base,
+		.limit = LDT_LIMIT,
+		.contents = MODIFY_LDT_CONTENTS_DATA,
+		.useable = 1,
+	};
+
+	if (syscall(SYS_modify_ldt, 0x11, &code, sizeof(code)) ||
+	    syscall(SYS_modify_ldt, 0x11, &data, sizeof(data)))
+		_exit(6);
+}
+
 static void child_prepare(void)
 {
 	static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE,
@@ -199,6 +241,7 @@ static void child_prepare(void)
 	for (unsigned i = 0; i < ARRAY_SIZE(signals); i++)
 		sigaction(signals[i], &action, NULL);
 	syscall(SYS_arch_prctl, ARCH_SET_GS, WORLD_GS_BASE);
+	ldt_fill();
 }
 
 _Noreturn static void child_main(int in, int out)

@@ -47,6 +47,7 @@ struct outcome {
 
 /* Shared with the child. */
 struct batch {
+	const struct code_kind *kind;
 	unsigned count;
 	struct trial trial[BATCH];
 	struct outcome outcome[BATCH];

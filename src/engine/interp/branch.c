@@ -169,14 +169,15 @@ static void exec_bound(struct interp *cpu, const struct insn *insn)
 	uint64_t address = operand_address(cpu, insn);
 	int64_t index =
 		sign_extend(reg_read(cpu, insn->operand[0].reg, size), size);
-	int64_t low =
+	int64_t bound =
 		sign_extend(mem_load(cpu, insn->seg, address, size), size);
-	int64_t high = sign_extend(
-		mem_load(cpu, insn->seg, truncate(address + size, insn->adsize),
-			 size),
-		size);
 
-	if (index < low || index > high)
+	/* Below the first, the second is not looked at. */
+	if (index < bound)
+		interp_fault(cpu, VECTOR_BR, 0);
+	address = truncate(address + size, insn->adsize);
+	bound = sign_extend(mem_load(cpu, insn->seg, address, size), size);
+	if (index > bound)
 		interp_fault(cpu, VECTOR_BR, 0);
 }
 

@@ -212,7 +212,10 @@ static void copy_make(struct copy *copy, const struct insn *insn,
 		const struct operand *operand = &insn->operand[i];
 
 		copy_operand(copy, operand, operand_field(row, i));
-		has_gpr |= operand->kind == OPND_REG;
+		/* As a register: a memory operand counts too. */
+		has_gpr |= insn_operand_letters[row->operands[i]]
+				   .forms[0][0]
+				   .kind == OPND_REG;
 		copy->is_mem |= operand_is_mem(operand);
 	}
 	if (copy->is_mem) { /* [RSI] */
@@ -221,7 +224,8 @@ static void copy_make(struct copy *copy, const struct insn *insn,
 	}
 	/* Outside 64-bit mode W never makes a general operand 64 bits. */
 	if (insn->mode != X86_MODE_64 &&
-	    (has_gpr || insn->encoding == ENC_LEGACY))
+	    (has_gpr || insn->op == OP_VPCMPESTRM ||
+	     insn->op == OP_VPCMPESTRI || insn->encoding == ENC_LEGACY))
 		copy->w = false;
 }
 

@@ -200,10 +200,10 @@ static void exec_arpl(struct interp *cpu, const struct insn *insn)
 	uint16_t from = operand_read(cpu, insn, 1, 2);
 	bool is_raised = (to & SELECTOR_RPL) < (from & SELECTOR_RPL);
 
+	/* Unchanged, it need not be writable. */
 	if (is_raised)
-		to = (to & ~SELECTOR_RPL) | (from & SELECTOR_RPL);
-	/* The destination is written, and may fault, either way. */
-	operand_write(cpu, insn, 0, to, 2);
+		operand_write(cpu, insn, 0,
+			      (to & ~SELECTOR_RPL) | (from & SELECTOR_RPL), 2);
 	set_zf(cpu, is_raised);
 }
 

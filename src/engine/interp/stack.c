@@ -74,14 +74,16 @@ static void exec_pusha(struct interp *cpu, const struct insn *insn)
 static void exec_popa(struct interp *cpu, const struct insn *insn)
 {
 	unsigned size = insn->opsize;
-	uint64_t mask = stack_mask(cpu), sp = cpu->s.gpr[RSP], value[8];
+	uint64_t mask = stack_mask(cpu), sp = cpu->s.gpr[RSP];
 
-	for (unsigned i = 0; i < 8; i++)
-		value[7 - i] =
+	/* One by one, as the host does it: what came before a fault stays. */
+	for (unsigned i = 0; i < 8; i++) {
+		uint64_t value =
 			mem_load(cpu, SEG_SS, (sp + i * size) & mask, size);
-	for (unsigned i = 0; i < 8; i++)
-		if (i != RSP)
-			reg_write(cpu, i, value[i], size);
+
+		if (7 - i != RSP)
+			reg_write(cpu, 7 - i, value, size);
+	}
 	cpu->s.gpr[RSP] = stack_pointer(cpu, sp + 8 * size);
 }
 
