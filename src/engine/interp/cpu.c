@@ -252,7 +252,7 @@ static bool deliver_debug(struct interp *cpu, uint64_t dr6)
 
 #define VENDOR_AUTH 0x68747541 /* "Auth": AMD */
 
-static bool is_amd(const struct interp *cpu)
+bool interp_is_amd(const struct interp *cpu)
 {
 	return cpu->cpuid &&
 	       cpuid_value(cpu->cpuid, 0, 0, CPUID_EBX) == VENDOR_AUTH;
@@ -268,7 +268,7 @@ static uint64_t code_hits(const struct interp *cpu)
 						   cpu->s.segment[SEG_CS].base;
 
 	if (!cpu->has_breakpoints || (cpu->s.rflags & RFLAGS_RF) ||
-	    (cpu->s.mov_ss_shadow && !is_amd(cpu)))
+	    (cpu->s.mov_ss_shadow && !interp_is_amd(cpu)))
 		return 0;
 	return debug_code_hits(cpu, base + cpu->s.rip);
 }

@@ -189,6 +189,10 @@ struct interp {
  * CR0, CR4, EFER, DR7, RFLAGS.AC/VM, CS or SS. */
 void interp_mode_changed(struct interp *cpu);
 
+/* The model is AMD's, where the two vendors' processors differ. Not for hot
+ * paths: it looks in CPUID. */
+bool interp_is_amd(const struct interp *cpu);
+
 /*
  * Faults. The instruction is abandoned; nothing it did may be visible. The
  * error code is pushed for vectors that have one.

@@ -33,19 +33,41 @@ static void set_flat(struct interp *cpu, uint16_t cs, uint16_t ss, unsigned cpl,
 	segment_set_code(cpu, &code, cpl);
 }
 
-/* Intel's: from 64-bit mode only. */
+/* AMD's in legacy mode: EIP is in STAR (APM 3, SYSCALL). */
+static void syscall_legacy(struct interp *cpu, uint16_t selector)
+{
+	struct cpu_state *s = &cpu->s;
+
+	s->gpr[RCX] = (uint32_t)cpu->next_rip;
+	s->rflags &= ~(RFLAGS_VM | RFLAGS_IF | RFLAGS_RF);
+	cpu->next_rip = (uint32_t)s->msr.star;
+	set_flat(cpu, selector & ~SELECTOR_RPL, selector + 8, 0, false);
+}
+
+/* Intel's know it in 64-bit mode only, AMD's in protected mode. */
+static bool has_syscall(const struct interp *cpu)
+{
+	return (cpu->s.msr.efer & EFER_SCE) &&
+	       (cpu->mode == X86_MODE_64 ||
+		((cpu->s.cr0 & CR0_PE) && interp_is_amd(cpu)));
+}
+
 static void exec_syscall(struct interp *cpu, const struct insn *insn)
 {
 	struct cpu_state *s = &cpu->s;
 	uint16_t selector = bits_get(s->msr.star, 47, 32);
 
-	if (cpu->mode != X86_MODE_64 || !(s->msr.efer & EFER_SCE))
+	if (!has_syscall(cpu))
 		fault_ud(cpu);
+	if (!cpu_is_long_mode(s)) {
+		syscall_legacy(cpu, selector);
+		return;
+	}
 	s->gpr[RCX] = cpu->next_rip;
 	s->gpr[R11] = s->rflags & ~RFLAGS_RF;
 	s->rflags &= ~((uint32_t)s->msr.fmask | RFLAGS_RF);
 	s->rflags |= RFLAGS_FIXED1;
-	cpu->next_rip = s->msr.lstar;
+	cpu->next_rip = cpu->mode == X86_MODE_64 ? s->msr.lstar : s->msr.cstar;
 	set_flat(cpu, selector & ~SELECTOR_RPL, selector + 8, 0, true);
 }
 
@@ -60,11 +82,15 @@ static void exec_sysret(struct interp *cpu, const struct insn *insn)
 	uint16_t selector = bits_get(s->msr.star, 63, 48);
 	bool is_64bit = insn->opsize == 8;
 
-	if (cpu->mode != X86_MODE_64 || !(s->msr.efer & EFER_SCE))
+	if (!has_syscall(cpu))
 		fault_ud(cpu);
 	if (cpu->cpl || (is_64bit && !gva_is_canonical(s->gpr[RCX])))
 		fault_gp(cpu, 0);
-	s->rflags = (s->gpr[R11] & SYSRET_FLAGS) | RFLAGS_FIXED1;
+	/* Legacy mode has no R11: IF is set, the rest stays (APM 3, SYSRET). */
+	if (cpu_is_long_mode(s))
+		s->rflags = (s->gpr[R11] & SYSRET_FLAGS) | RFLAGS_FIXED1;
+	else
+		s->rflags |= RFLAGS_IF;
 	cpu->next_rip = is_64bit ? s->gpr[RCX] : (uint32_t)s->gpr[RCX];
 	set_flat(cpu, (selector + (is_64bit ? 16 : 0)) | 3, selector + 8, 3,
 		 is_64bit);
@@ -76,6 +102,9 @@ static void exec_sysenter(struct interp *cpu, const struct insn *insn)
 	bool is_long = cpu_is_long_mode(s);
 	uint16_t selector = s->msr.sysenter_cs;
 
+	/* AMD's long mode has neither it nor SYSEXIT. */
+	if (is_long && interp_is_amd(cpu))
+		fault_ud(cpu);
 	if (!(s->cr0 & CR0_PE) || !(selector & ~SELECTOR_RPL))
 		fault_gp(cpu, 0);
 	s->rflags &= ~(RFLAGS_VM | RFLAGS_IF | RFLAGS_RF);
@@ -92,6 +121,8 @@ static void exec_sysexit(struct interp *cpu, const struct insn *insn)
 	uint16_t selector = s->msr.sysenter_cs;
 	bool is_64bit = insn->opsize == 8;
 
+	if (cpu_is_long_mode(s) && interp_is_amd(cpu))
+		fault_ud(cpu);
 	if (!(s->cr0 & CR0_PE) || !(selector & ~SELECTOR_RPL) || cpu->cpl)
 		fault_gp(cpu, 0);
 	if (is_64bit &&
