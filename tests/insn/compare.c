@@ -206,9 +206,9 @@ static bool stores_in_parts(const struct insn *insn)
 static bool cr2_wraps(const struct insn *insn)
 {
 	return insn->adsize == 2 &&
-	       (stores_in_parts(insn) || insn->op == OP_FXRSTOR ||
-		insn->op == OP_XRSTOR || insn->op == OP_FLDENV ||
-		insn->op == OP_FRSTOR);
+	       (stores_in_parts(insn) || cr2_names_page(insn) ||
+		insn->op == OP_FXRSTOR || insn->op == OP_XRSTOR ||
+		insn->op == OP_FLDENV || insn->op == OP_FRSTOR);
 }
 
 static void outcome_compare(struct report *report, const struct code_kind *kind,
@@ -216,19 +216,17 @@ static void outcome_compare(struct report *report, const struct code_kind *kind,
 			    const struct outcome *interp)
 {
 	const struct registers *a = &host->registers, *b = &interp->registers;
-	uint64_t flags = ~0ull;
+	uint64_t flags = ~0ull, cr2 = ~0ull;
 
 	if (host->vector == -1)
 		flags &= ~(uint64_t)insn_row(insn)->flags_undefined;
 	differ(report, "vector", host->vector, interp->vector);
 	differ(report, "error", error_visible(host), error_visible(interp));
 	if (cr2_wraps(insn))
-		differ(report, "cr2", host->cr2 & 0xffff, interp->cr2 & 0xffff);
-	else if (cr2_names_page(insn))
-		differ(report, "cr2", host->cr2 & PAGE_MASK,
-		       interp->cr2 & PAGE_MASK);
-	else
-		differ(report, "cr2", host->cr2, interp->cr2);
+		cr2 &= 0xffff;
+	if (cr2_names_page(insn))
+		cr2 &= PAGE_MASK;
+	differ(report, "cr2", host->cr2 & cr2, interp->cr2 & cr2);
 	/* Outside 64-bit mode the rest is undefined (SDM 1, 3.4.1.1). */
 	for (unsigned i = 0; i < (kind->mode == X86_MODE_64 ? 16 : 8); i++)
 		differ(report, gpr_names[i], a->gpr[i] & kind->gpr_mask,

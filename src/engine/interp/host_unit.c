@@ -161,6 +161,33 @@ static void memory_in(struct interp *cpu, const struct insn *insn,
 		memset(bytes, 0, operand->size);
 }
 
+/* --- with an error that IGNNE# lets pass ----------------------------------- */
+
+#define FCW_MASKS BITS(5, 0)
+#define FSW_ERROR (FSW_ES | BIT(15)) /* B is ES's copy */
+
+static bool passes_error(const struct interp *cpu, const struct insn *insn)
+{
+	return (cpu->s.fpu.fsw & FSW_ES) && !is_non_waiting(insn);
+}
+
+/* The host has no IGNNE#: with everything masked nothing pends there. */
+static void error_hide(struct fxsave_image *image)
+{
+	image->fcw |= FCW_MASKS;
+	image->fsw &= ~FSW_ERROR;
+}
+
+static void error_restore(struct fxsave_image *image, const struct insn *insn,
+			  uint16_t fcw)
+{
+	if (insn->op != OP_FLDCW && insn->op != OP_FLDENV &&
+	    insn->op != OP_FRSTOR)
+		image->fcw = fcw;
+	if (image->fsw & ~image->fcw & FCW_MASKS)
+		image->fsw |= FSW_ERROR;
+}
+
 /* --- the stub's run ------------------------------------------------------- */
 
 static void context_load(struct interp *cpu, const struct host_stub *stub,
@@ -168,8 +195,11 @@ static void context_load(struct interp *cpu, const struct host_stub *stub,
 {
 	struct host_context *context = &cpu->host_unit->context;
 
-	if (stub->use & STUB_X87)
+	if (stub->use & STUB_X87) {
 		x87_to_image(&cpu->s.fpu, &context->image);
+		if (unlikely(passes_error(cpu, insn)))
+			error_hide(&context->image);
+	}
 	if (stub->use & STUB_FLAGS_IN)
 		context->rflags = (cpu->s.rflags & RFLAGS_STATUS) |
 				  RFLAGS_FIXED1;
@@ -257,15 +287,18 @@ static void vector_commit(struct cpu_fpu *fpu, const struct insn *insn,
 static void context_commit(struct interp *cpu, const struct host_stub *stub,
 			   const struct insn *insn)
 {
-	const struct host_context *context = &cpu->host_unit->context;
+	struct host_context *context = &cpu->host_unit->context;
 	struct cpu_fpu *fpu = &cpu->s.fpu;
 
 	if (stub->use & STUB_VECTOR)
 		vector_commit(fpu, insn, stub->vector, context->result[0]);
 	if (stub->use & STUB_XMM0)
 		vector_commit(fpu, insn, 0, context->result[1]);
-	if (stub->use & STUB_X87)
+	if (stub->use & STUB_X87) {
+		if (unlikely(passes_error(cpu, insn)))
+			error_restore(&context->image, insn, fpu->fcw);
 		x87_from_image(fpu, &context->image);
+	}
 	if (stub->use & STUB_GPR)
 		cpu->s.gpr[insn->operand[stub->gpr].reg & 15] = context->rax;
 	if (stub->use & STUB_INDEX)
