@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -306,6 +307,139 @@ static void test_locked(void **state)
 	end_vm(vm);
 }
 
+/* --- a debugger's breakpoints ---------------------------------------------- */
+
+CODE(debugged, "1: inc %rax\n" /* +0, three bytes */
+	       "mov %rax, 0x20000\n" /* +3, eight */
+	       "mov 0x20008, %rbx\n" /* +11, eight */
+	       "nop\n" /* +19 */
+	       "jmp 1b");
+
+static void set_points(struct vcpu *vcpu, const struct breakpoint *list,
+		       size_t count)
+{
+	assert_int_equal(interp_engine.set_breakpoints(vcpu, list, count), 0);
+}
+
+static void test_code_breakpoints(void **state)
+{
+	const struct breakpoint points[] = {
+		{ BREAKPOINT_EXECUTE, MACHINE_CODE + 11, 1 },
+		{ BREAKPOINT_EXECUTE, MACHINE_CODE + 12, 1 }, /* not a start */
+		{ BREAKPOINT_EXECUTE, MACHINE_CODE, 1 },
+	};
+	struct run_until one = { .kind = RUN_ONE_INSTRUCTION };
+	struct vm *vm = start_vm(1);
+	struct vcpu *vcpu = vm->vcpus[0];
+
+	PUT(vm, debugged);
+	prepare(vcpu, MACHINE_CODE);
+	set_points(vcpu, points, 3);
+	/* At once, before anything is done; and again. */
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(interp_engine.run(vcpu, NULL), RUN_BREAKPOINT);
+		assert_int_equal(state_of(vcpu).rip, MACHINE_CODE);
+		assert_int_equal(state_of(vcpu).gpr[RAX], 0);
+		assert_int_equal(vcpu->hit.address, MACHINE_CODE);
+	}
+	/* One instruction passes it; then the middle of the block. */
+	for (unsigned i = 1; i < 3; i++) {
+		assert_int_equal(interp_engine.run(vcpu, &one), RUN_POSITION);
+		assert_int_equal(state_of(vcpu).rip, MACHINE_CODE + 3);
+		assert_int_equal(interp_engine.run(vcpu, NULL), RUN_BREAKPOINT);
+		assert_int_equal(state_of(vcpu).rip, MACHINE_CODE + 11);
+		assert_int_equal(vcpu->hit.address, MACHINE_CODE + 11);
+		assert_int_equal(interp_engine.run(vcpu, &one), RUN_POSITION);
+		assert_int_equal(interp_engine.run(vcpu, NULL), RUN_BREAKPOINT);
+		assert_int_equal(state_of(vcpu).rip, MACHINE_CODE);
+		assert_int_equal(state_of(vcpu).gpr[RAX], i);
+	}
+	/* None left: it runs until somebody asks for it. */
+	set_points(vcpu, NULL, 0);
+	vcpu_request(vcpu, VCPU_PAUSE);
+	assert_int_equal(interp_engine.run(vcpu, NULL), RUN_PAUSE);
+	end_vm(vm);
+}
+
+static void test_data_breakpoints(void **state)
+{
+	struct breakpoint point = { BREAKPOINT_WRITE, 0x20004, 4 };
+	struct vm *vm = start_vm(1);
+	struct vcpu *vcpu = vm->vcpus[0];
+
+	PUT(vm, debugged);
+	prepare(vcpu, MACHINE_CODE);
+	/* After the access; every time. */
+	set_points(vcpu, &point, 1);
+	for (unsigned i = 1; i < 3; i++) {
+		assert_int_equal(interp_engine.run(vcpu, NULL), RUN_BREAKPOINT);
+		assert_int_equal(state_of(vcpu).rip, MACHINE_CODE + 11);
+		assert_int_equal(state_of(vcpu).gpr[RAX], i);
+		assert_int_equal(vcpu->hit.address, 0x20004);
+		assert_int_equal(vcpu->hit.kind, BREAKPOINT_WRITE);
+	}
+	/* A read is an access, not a write. */
+	point = (struct breakpoint){ BREAKPOINT_ACCESS, 0x2000f, 1 };
+	set_points(vcpu, &point, 1);
+	assert_int_equal(interp_engine.run(vcpu, NULL), RUN_BREAKPOINT);
+	assert_int_equal(state_of(vcpu).rip, MACHINE_CODE + 19);
+	/* Neighbours are none. */
+	point = (struct breakpoint){ BREAKPOINT_WRITE, 0x20008, 8 };
+	set_points(vcpu, &point, 1);
+	vcpu_request(vcpu, VCPU_PAUSE);
+	assert_int_equal(interp_engine.run(vcpu, NULL), RUN_PAUSE);
+	end_vm(vm);
+}
+
+static void count_notify(void *argument)
+{
+	atomic_fetch_add((_Atomic int *)argument, 1);
+}
+
+/* A vCPU that hits one parks and says so; one that is held does not go on. */
+static void test_debugged_threads(void **state)
+{
+	const struct breakpoint point = { BREAKPOINT_EXECUTE, MACHINE_CODE + 19,
+					  1 };
+	struct vm *vm = start_vm(2);
+	_Atomic int notified = 0;
+
+	vm->notify = count_notify;
+	vm->notify_argument = &notified;
+	PUT(vm, debugged);
+	for (unsigned i = 0; i < 2; i++)
+		prepare(vm->vcpus[i], MACHINE_CODE);
+	set_points(vm->vcpus[0], &point, 1);
+	vm->vcpus[1]->is_held = true;
+	assert_int_equal(vm_start(vm), 0);
+	vm_resume(vm);
+	for (unsigned i = 0; i < 1000 && !atomic_load(&notified); i++)
+		sleep_ms(5);
+	assert_int_equal(atomic_load(&notified), 1);
+	vm_pause(vm);
+	assert_true(atomic_load(&vm->vcpus[0]->has_trapped));
+	assert_int_equal(vm->vcpus[0]->trap, RUN_BREAKPOINT);
+	assert_int_equal(state_of(vm->vcpus[0]).rip, MACHINE_CODE + 19);
+	assert_int_equal(state_of(vm->vcpus[1]).rip, MACHINE_CODE);
+	/* Until the trap is seen to, it stays where it is. */
+	vm_resume(vm);
+	sleep_ms(20);
+	vm_pause(vm);
+	assert_int_equal(state_of(vm->vcpus[0]).rip, MACHINE_CODE + 19);
+	/* One step of the other. */
+	vm->vcpus[1]->is_held = false;
+	vm->vcpus[1]->is_stepping = true;
+	vm_resume(vm);
+	for (unsigned i = 0; i < 1000 && atomic_load(&notified) < 2; i++)
+		sleep_ms(5);
+	vm_pause(vm);
+	assert_int_equal(vm->vcpus[1]->trap, RUN_POSITION);
+	assert_int_equal(state_of(vm->vcpus[1]).rip, MACHINE_CODE + 3);
+	vm_stop(vm, STOP_HOST, 0);
+	vm_join(vm);
+	end_vm(vm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -316,6 +450,9 @@ int main(void)
 		cmocka_unit_test(test_memory_changed),
 		cmocka_unit_test(test_translate),
 		cmocka_unit_test(test_locked),
+		cmocka_unit_test(test_code_breakpoints),
+		cmocka_unit_test(test_data_breakpoints),
+		cmocka_unit_test(test_debugged_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
