@@ -264,13 +264,46 @@ static void note_dropped(struct build *b, const char *name)
 		 used ? " " : "", name);
 }
 
+/* Whether `key` is one of the model's, "NAME,key,key". */
+static bool has_key(const char *model, const char *key)
+{
+	size_t length = strlen(key);
+
+	for (const char *at = strchr(model, ','); at; at = strchr(at, ','))
+		if (strncmp(++at, key, length) == 0 &&
+		    (!at[length] || at[length] == ','))
+			return true;
+	return false;
+}
+
+static bool is_left_out(const struct build *b, const char *feature)
+{
+	char key[40];
+
+	snprintf(key, sizeof(key), "%s=off", feature);
+	return has_key(b->request->model, key);
+}
+
+/* Every key is one that means something. */
+static bool keys_are_known(const struct build *b)
+{
+	unsigned commas = 0,
+		 known = has_key(b->request->model, "mitigations=on");
+
+	for (const char *at = b->request->model; *at; at++)
+		commas += *at == ',';
+	for (size_t i = 0; i < ARRAY_SIZE(features); i++)
+		known += is_left_out(b, features[i].name);
+	return known == commas;
+}
+
 static void put_features(struct build *b)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
 		const struct feature *f = &features[i];
 		struct cpuid_leaf *entry;
 
-		if (f->since > b->model)
+		if (f->since > b->model || is_left_out(b, f->name))
 			continue;
 		if (!can_carry(b, f)) {
 			note_dropped(b, f->name);
@@ -287,7 +320,8 @@ static void put_guards(struct build *b)
 
 	leaf7->ebx |= cpuid_value(b->host, 7, 0, CPUID_EBX) & X87_FACTS;
 	if (!b->request->offer) {
-		if (b->request->wants_mitigations)
+		if (b->request->wants_mitigations ||
+		    has_key(b->request->model, "mitigations=on"))
 			return;
 		leaf7->edx |= LEAF7_SPEC_CTRL | LEAF7_ARCH_CAPS;
 		b->table->arch_capabilities = ARCH_UNAFFECTED;
@@ -582,7 +616,8 @@ static void put_names(struct build *b)
 		   b->is_amd ? vendor->edx : 0);
 	if (b->model == MODEL_HOST)
 		return;
-	snprintf(brand, sizeof(brand), "Ringfence %s", b->request->model);
+	snprintf(brand, sizeof(brand), "Ringfence %.*s",
+		 (int)strcspn(b->request->model, ","), b->request->model);
 	memcpy(words, brand, sizeof(words));
 	for (unsigned i = 0; i < 3; i++)
 		put_values(b, 0x80000002 + i, -1, words[4 * i],
@@ -606,7 +641,10 @@ static int model_number(const char *name, enum model *model)
 	static const enum model numbers[] = { MODEL_V3, MODEL_V2, MODEL_HOST };
 
 	for (unsigned i = 0; cpu_models[i].name; i++) {
-		if (strcmp(cpu_models[i].name, name) == 0) {
+		size_t length = strlen(cpu_models[i].name);
+
+		if (strncmp(cpu_models[i].name, name, length) == 0 &&
+		    (!name[length] || name[length] == ',')) {
 			*model = numbers[i];
 			return 0;
 		}
@@ -634,6 +672,8 @@ int cpu_model_build(const struct cpu_request *request,
 		return -ENOTSUP;
 	if (request->vcpus < 1 || request->vcpus > 32)
 		return -EINVAL;
+	if (!keys_are_known(&b))
+		return -ENOENT;
 	if (!b.host) {
 		cpuid_host(&host);
 		b.host = &host;

@@ -29,7 +29,12 @@ struct cpu_model {
 extern const struct cpu_model cpu_models[];
 
 struct cpu_request {
-	const char *model; /* one of cpu_models */
+	/*
+	 * One of cpu_models; behind it, with commas, features left out, so that
+	 * a state fits hosts that lack them ("pcid=off"), and "mitigations=on",
+	 * which is wants_mitigations.
+	 */
+	const char *model;
 	/*
 	 * What an engine on the hardware can carry (engine_ops.cpuid_offer), or
 	 * NULL: a software engine, which carries the baselines and takes from
@@ -50,7 +55,7 @@ struct cpu_request {
 /*
  * Fills *table. `dropped` gets the names, with a space between, of the model's
  * features that host or engine do not have; "" when all are there. -ENOENT: no
- * such model. -ENOTSUP: "host" without an engine on the hardware. -EINVAL: not
+ * such model, or no such feature. -ENOTSUP: "host" without an engine on the hardware. -EINVAL: not
  * 1 to 32 vCPUs.
  */
 int cpu_model_build(const struct cpu_request *request,

@@ -385,6 +385,33 @@ static void test_features_of_instructions(void **state)
 	assert_false(cpuid_has(&table, FEAT_WBNOINVD));
 }
 
+static void test_features_left_out(void **state)
+{
+	struct cpuid_table host, table;
+	struct cpu_request request = {
+		.model = "x86-64-v3,pcid=off,invpcid=off,mitigations=on",
+		.host = &host,
+		.vcpus = 1,
+	};
+	char dropped[CPU_DROPPED_MAX];
+
+	make_host(&host, INTEL);
+	assert_int_equal(cpu_model_build(&request, &table, dropped), 0);
+	assert_string_equal(dropped, "");
+	assert_false(cpuid_has_bit(&table, 1, 0, CPUID_ECX, 17));
+	assert_false(cpuid_has_bit(&table, 7, 0, CPUID_EBX, 10));
+	assert_true(cpuid_has_bit(&table, 7, 0, CPUID_EBX, 5));
+	assert_false(cpuid_has_bit(&table, 7, 0, CPUID_EDX, 29));
+	request.model = "x86-64-v3,pci=off";
+	assert_int_equal(cpu_model_build(&request, &table, dropped), -ENOENT);
+	request.model = "x86-64-v3,pcid";
+	assert_int_equal(cpu_model_build(&request, &table, dropped), -ENOENT);
+	request.model = "x86-64-v3,";
+	assert_int_equal(cpu_model_build(&request, &table, dropped), -ENOENT);
+	request.model = "x86-64-v,pcid=off";
+	assert_int_equal(cpu_model_build(&request, &table, dropped), -ENOENT);
+}
+
 static void test_real_host(void **state)
 {
 	struct cpuid_table host, table;
@@ -417,6 +444,7 @@ int main(void)
 		cmocka_unit_test(test_host_model_keeps_what_the_offer_has),
 		cmocka_unit_test(test_constant_msrs),
 		cmocka_unit_test(test_features_of_instructions),
+		cmocka_unit_test(test_features_left_out),
 		cmocka_unit_test(test_real_host),
 	};
 
