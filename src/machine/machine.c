@@ -40,7 +40,7 @@ struct machine {
 	struct console *console;
 	struct boot *boot;
 	struct state_source *state; /* while it is restored */
-	char cpu_model[32]; /* of a restored machine */
+	char cpu_model[256]; /* of a restored machine */
 	char why[STATE_WHY_MAX]; /* it could not be saved */
 	struct pc *pc;
 	struct control_server *control;
@@ -298,8 +298,8 @@ static int create_cpu_model(struct machine *machine,
 	error = cpu_model_build(&request, &machine->cpuid, dropped);
 	free(offer);
 	if (error == -ENOENT)
-		log_error("--cpu %s: no such model; `ringfence run --cpu help` "
-			  "lists them",
+		log_error("--cpu %s: no such model or feature; `ringfence run "
+			  "--cpu help` lists the models",
 			  request.model);
 	else if (error == -ENOTSUP)
 		log_error("--cpu %s: only with --engine kvm", request.model);
@@ -310,7 +310,8 @@ static int create_cpu_model(struct machine *machine,
 	if (error || !machine->state)
 		return error;
 	/* The guest goes on with what it has been told. */
-	error = state_check_cpu(machine->state, &machine->cpuid);
+	error = state_check_cpu(machine->state, &machine->cpuid,
+				!engine->cpuid_offer);
 	machine->cpuid = state_describe(machine->state)->cpuid;
 	return error;
 }

@@ -472,7 +472,7 @@ static const struct {
 	{ 0xd, 1, CPUID_EAX, 0 },
 	{ 0x80000001, 0, CPUID_ECX, 0 },
 	{ 0x80000001, 0, CPUID_EDX, 0 },
-	{ 0x80000008, 0, CPUID_EBX, 0 },
+	{ 0x80000008, 0, CPUID_EBX, 0 }, /* and AMD_UNAFFECTED */
 	{ 0x40000001, 0, CPUID_EAX, 0 },
 };
 
@@ -481,8 +481,11 @@ static const struct {
 	(BIT(0) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(13) | BIT(14) | \
 	 BIT(15) | BIT(20) | BIT(24) | BIT(26) | BIT(27))
 
+/* AMD says the like in leaf 80000008h, EBX: SSB_NO, BTC_NO (APM 3, E.4.6). */
+#define AMD_UNAFFECTED ((uint32_t)(BIT(26) | BIT(29)))
+
 int state_check_cpu(const struct state_source *source,
-		    const struct cpuid_table *offer)
+		    const struct cpuid_table *offer, bool is_software)
 {
 	static const char registers[][4] = { "EAX", "EBX", "ECX", "EDX" };
 	const struct cpuid_table *told = &source->shape.cpuid;
@@ -502,6 +505,8 @@ int state_check_cpu(const struct state_source *source,
 				   ~cpuid_value(offer, leaf, subleaf, reg) &
 				   ~feature_words[i].ignored;
 
+		if (leaf == 0x80000008 && is_software)
+			missing &= ~AMD_UNAFFECTED;
 		if (missing)
 			return refuse(source,
 				      "its processor has features that this "
@@ -510,7 +515,8 @@ int state_check_cpu(const struct state_source *source,
 				      "h",
 				      leaf, subleaf, registers[reg], missing);
 	}
-	if (told->arch_capabilities & ~offer->arch_capabilities & UNAFFECTED)
+	if (!is_software &&
+	    (told->arch_capabilities & ~offer->arch_capabilities & UNAFFECTED))
 		return refuse(source,
 			      "its guest was told that vulnerabilities do not "
 			      "concern it which this host's processor has");

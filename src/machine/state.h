@@ -26,7 +26,7 @@ struct state_parts {
 struct state_shape {
 	char board[32];
 	bool no_acpi, no_hpet, has_testdev;
-	char cpu[32]; /* the model's name */
+	char cpu[256]; /* the model, as --cpu has it */
 	char vendor[16];
 	uint64_t ram_size, fd_size; /* bytes; fd_size: with ROMs */
 	uint64_t tsc_khz;
@@ -54,10 +54,11 @@ void state_close(struct state_source *source); /* NULL is fine */
 
 /*
  * Whether a processor of `offer`'s features can go on with what the guest has
- * been told: 0, or -EINVAL, logged.
+ * been told: 0, or -EINVAL, logged. is_software: its engine has none of the
+ * silicon's vulnerabilities, whatever the guest has been told of them.
  */
 int state_check_cpu(const struct state_source *source,
-		    const struct cpuid_table *offer);
+		    const struct cpuid_table *offer, bool is_software);
 
 /*
  * Fills a VM of the same shape, new and with no vCPU started. -EINVAL, logged:
