@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An instruction once more, with other registers and its memory operand
+ * elsewhere: what a translator does to same-ISA code. SDM 2, chapter 2.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "x86/insn.h"
+
+/* Which general register stands where another stood. */
+struct insn_rename {
+	uint8_t to[16]; /* for registers 0..15; bytes AH..BH do not change */
+	/* The memory operand, if any, becomes [base], without segment,
+	 * displacement or address-size prefix. base is not 4, 5, 12 or 13. */
+	uint8_t base;
+};
+
+/*
+ * Writes the instruction that `insn` was decoded from (64-bit mode, legacy or
+ * VEX, no vector index) to `out`, 15 bytes of room. Returns its length, or 0
+ * where it has no encoding: AH to BH beside a register that needs REX.
+ */
+unsigned insn_reencode(uint8_t *out, const struct insn *insn,
+		       const uint8_t *bytes, const struct insn_rename *rename);
+
+/* Bits of the general registers that operands name explicitly: values (reads
+ * and writes) and the memory operand's base and index. */
+uint32_t insn_registers(const struct insn *insn);
