@@ -13,6 +13,7 @@
  * Faults land in interp_execute: the instruction is abandoned with s.rip at
  * it, and the event is delivered.
  */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "core/vcpu.h"
@@ -23,6 +24,31 @@
 
 /* --- life ----------------------------------------------------------------- */
 
+int interp_init(struct interp *cpu, const struct interp_ops *ops, void *world,
+		const struct cpuid_table *cpuid)
+{
+	memset(cpu, 0, sizeof(*cpu));
+	cpu->ops = ops;
+	cpu->world = world;
+	cpu->cpuid = cpuid;
+	cpu->address_mask = ~0ull;
+	cpu->blocks = block_cache_create(cpuid);
+	cpu->host_unit = host_unit_create();
+	if (!cpu->blocks || !cpu->host_unit)
+		return -ENOMEM;
+	cpu_state_reset(&cpu->s, true);
+	tlb_flush(cpu);
+	interp_mode_changed(cpu);
+	return 0;
+}
+
+void interp_fini(struct interp *cpu)
+{
+	debugger_fini(cpu);
+	block_cache_destroy(cpu->blocks);
+	host_unit_destroy(cpu->host_unit);
+}
+
 struct interp *interp_create(const struct interp_ops *ops, void *world,
 			     const struct cpuid_table *cpuid)
 {
@@ -31,20 +57,10 @@ struct interp *interp_create(const struct interp_ops *ops, void *world,
 
 	if (!cpu)
 		return NULL;
-	memset(cpu, 0, size);
-	cpu->ops = ops;
-	cpu->world = world;
-	cpu->cpuid = cpuid;
-	cpu->address_mask = ~0ull;
-	cpu->blocks = block_cache_create(cpuid);
-	cpu->host_unit = host_unit_create();
-	if (!cpu->blocks || !cpu->host_unit) {
+	if (interp_init(cpu, ops, world, cpuid)) {
 		interp_destroy(cpu);
 		return NULL;
 	}
-	cpu_state_reset(&cpu->s, true);
-	tlb_flush(cpu);
-	interp_mode_changed(cpu);
 	return cpu;
 }
 
@@ -52,9 +68,7 @@ void interp_destroy(struct interp *cpu)
 {
 	if (!cpu)
 		return;
-	debugger_fini(cpu);
-	block_cache_destroy(cpu->blocks);
-	host_unit_destroy(cpu->host_unit);
+	interp_fini(cpu);
 	free(cpu);
 }
 
@@ -301,6 +315,19 @@ static bool step(struct interp *cpu)
 	return deliver_debug(cpu, hits);
 }
 
+void interp_one(struct interp *cpu, const struct block *block)
+{
+	block_length(cpu, block);
+	run_block(cpu, block, 1);
+}
+
+void interp_block(struct interp *cpu)
+{
+	const struct block *block = block_find(cpu, NULL);
+
+	run_block(cpu, block, block_length(cpu, block));
+}
+
 static bool must_step(const struct interp *cpu, uint64_t end)
 {
 	return cpu->s.sti_shadow || cpu->s.mov_ss_shadow ||
@@ -389,12 +416,21 @@ static void run_block_debugged(struct interp *cpu)
 		  debugger_clip(cpu, block, block_length(cpu, block)));
 }
 
+/* The interpreter is about to look at s.fpu. */
+static void sync(struct interp *cpu)
+{
+	if (cpu->sync)
+		cpu->sync(cpu);
+}
+
 /* A fault's landing. False: shut down. */
 static bool land(struct interp *cpu)
 {
 	struct cpu_event event = cpu->pending;
 	uint64_t hits = cpu->debug_hits;
 
+	if (cpu->run_aborted)
+		cpu->run_aborted(cpu);
 	count_interrupted(cpu);
 	cpu->pending.is_valid = false;
 	cpu->debug_hits = 0;
@@ -438,13 +474,18 @@ enum interp_result interp_execute(struct interp *cpu, uint64_t count)
 		    debugger_stops_here(cpu))
 			return INTERP_BREAKPOINT;
 		if (must_step(cpu, end)) {
+			sync(cpu);
 			cpu->debugger.is_hit = false;
 			if (!step(cpu))
 				return INTERP_SHUTDOWN;
 			if (unlikely(cpu->debugger.is_hit))
 				return INTERP_BREAKPOINT;
 		} else if (unlikely(cpu->debugger.has_code)) {
+			sync(cpu);
 			run_block_debugged(cpu);
+		} else if (cpu->run_code) {
+			cpu->end_block = false;
+			cpu->run_code(cpu);
 		} else {
 			run_blocks(cpu, end);
 		}

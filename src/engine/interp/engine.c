@@ -112,7 +112,7 @@ static bool world_fpu_error(void *world, bool is_asserted)
 	return vm->fpu_error && vm->fpu_error(vm->fpu_error_chip, is_asserted);
 }
 
-static const struct interp_ops world_ops = {
+const struct interp_ops interp_world_ops = {
 	.page = world_page,
 	.dirty = world_dirty,
 	.exit = world_exit,
@@ -215,7 +215,7 @@ static int interp_dirty_sync(struct vm *vm)
 static int interp_vcpu_create(struct vcpu *vcpu,
 			      const struct cpuid_table *cpuid)
 {
-	struct interp *cpu = interp_create(&world_ops, vcpu, cpuid);
+	struct interp *cpu = interp_create(&interp_world_ops, vcpu, cpuid);
 
 	if (!cpu) {
 		log_error("interp: vCPU %u: Out of memory", vcpu->index);

@@ -104,7 +104,9 @@ struct tlb {
 	/* Number << PAGE_SHIFT, never 0, for either half of the linear space:
 	 * bit 63 of the address chooses. */
 	uint64_t generation[2];
-	uint32_t page_flushes; /* how often tlb_flush_page was called */
+	/* How often tlb_flush_page was called, and for what last. */
+	uint32_t page_flushes;
+	gva_t flushed_page;
 	/* ---- mmu.c's own */
 	uint16_t last_generation;
 	uint16_t pcid;
@@ -174,6 +176,16 @@ struct interp {
 
 	/* Host address of the page being executed: stores compare with it. */
 	const uint8_t *code_page;
+
+	/*
+	 * bt's way in, all NULL for the interpreter alone. run_code executes
+	 * until end_block or attention, in place of blocks; faults leave it as
+	 * they leave an instruction, and run_aborted is told. sync brings s.fpu
+	 * up to date before the interpreter executes code of its own accord.
+	 */
+	void (*run_code)(struct interp *cpu);
+	void (*run_aborted)(struct interp *cpu);
+	void (*sync)(struct interp *cpu);
 
 	struct vcpu *vcpu; /* NULL in unit tests */
 	const struct interp_ops *ops;
@@ -366,6 +378,22 @@ interp_fn *interp_handler_find(const struct interp *cpu,
 			       const struct insn *insn);
 
 /* --- the processor -------------------------------------------------------- */
+
+/*
+ * In memory of the caller's, aligned to 64 bytes: 0 or -ENOMEM. fini accepts
+ * half-built.
+ */
+int interp_init(struct interp *cpu, const struct interp_ops *ops, void *world,
+		const struct cpuid_table *cpuid);
+void interp_fini(struct interp *cpu);
+
+/*
+ * For run_code: the first instruction of the block at s.rip (block_find), or all
+ * of it, without a look at events. Faults as they do.
+ */
+struct block;
+void interp_one(struct interp *cpu, const struct block *block);
+void interp_block(struct interp *cpu);
 
 /* A CPU in reset state. NULL when out of memory. */
 struct interp *interp_create(const struct interp_ops *ops, void *world,

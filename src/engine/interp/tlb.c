@@ -197,6 +197,7 @@ void tlb_flush_page(struct interp *cpu, gva_t gva)
 
 	cpu->end_block = true;
 	tlb->page_flushes++;
+	tlb->flushed_page = gva & PAGE_MASK;
 	if ((tlb->large_1g & BIT(hash_1g(gva))) ||
 	    (tlb->large_2m[hash_2m(gva) / 64] & BIT(hash_2m(gva) % 64))) {
 		tlb_flush(cpu);
