@@ -120,7 +120,7 @@ static int parse_engine(const char *text, struct suboptions *engine)
 	if (suboptions_parse("--engine", text, engine))
 		return -EINVAL;
 	if (!engine->first) {
-		log_error("--engine %s: which engine? auto, kvm or interp",
+		log_error("--engine %s: which engine? auto, kvm, interp or bt",
 			  text);
 		return -EINVAL;
 	}

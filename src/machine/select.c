@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "core/vm.h"
+#include "engine/bt/engine.h"
 #include "engine/interp/engine.h"
 #include "engine/kvm/kvm.h"
 
@@ -16,6 +17,7 @@
 const struct engine_ops *const machine_engines[] = {
 	&kvm_engine,
 	&interp_engine,
+	&bt_engine,
 	NULL,
 };
 
@@ -53,7 +55,7 @@ const struct engine_ops *engine_select(const char *name)
 		return select_auto();
 	engine = find(name);
 	if (!engine) {
-		log_error("--engine %s: there are auto, kvm and interp", name);
+		log_error("--engine %s: there are auto, kvm, interp and bt", name);
 		return NULL;
 	}
 	engine->probe(&probe);

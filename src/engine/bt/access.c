@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Memory operands: the effective address, the software TLB inline, and the way
+ * to the interpreter for what the TLB does not hold. interp.h tells how one
+ * comparison checks page, generation, canonical form and page crossing.
+ */
+#include "engine/bt/translate.h"
+
+#include "x86/reencode.h"
+
+bool is_stack_operand(const struct insn *insn)
+{
+	return insn->base == RSP && insn->index == INSN_REG_NONE &&
+	       insn->seg < SEG_FS && insn->adsize == 8;
+}
+
+/* In the order of how seldom compilers use them. R12 has no short form as an
+ * index base, RSP, R10 and R11 are not in registers of their own. */
+static const uint8_t spares[] = { R15, R14, R13, R9, R8, RBX, RBP, RSI, RDI };
+
+unsigned spare_register(uint32_t used)
+{
+	for (unsigned i = 0; i < sizeof(spares); i++)
+		if (!(used & BIT(spares[i])))
+			return spares[i];
+	return NO_REGISTER;
+}
+
+static bool in_memory(unsigned reg)
+{
+	return reg == R10 || reg == R11;
+}
+
+static unsigned host_register(unsigned reg)
+{
+	return reg == RSP ? GUEST_RSP : reg;
+}
+
+static void emit_constant_address(struct translation *t, unsigned i)
+{
+	const struct insn *insn = &t->insn[i];
+	uint64_t address = (uint64_t)insn->disp;
+
+	if (insn->base == INSN_REG_RIP)
+		address += insn_rip(t, i) + insn->len;
+	if (insn->adsize == 4)
+		address = (uint32_t)address;
+	code_constant(&t->c, SCRATCH, address);
+}
+
+static void emit_sum(struct translation *t, const struct insn *insn,
+		     unsigned spare)
+{
+	struct code *c = &t->c;
+	bool wide = insn->adsize == 8;
+	bool has_base = insn->base != INSN_REG_NONE;
+	bool has_index = insn->index != INSN_REG_NONE;
+	unsigned base = NO_REGISTER, index = NO_REGISTER;
+
+	if (has_base)
+		base = host_register(insn->base);
+	if (has_index)
+		index = host_register(insn->index);
+	if (has_base && in_memory(insn->base)) {
+		code_load(c, SCRATCH, FIELD_GPR(insn->base));
+		base = SCRATCH;
+	}
+	if (!has_index || !in_memory(insn->index)) {
+		code_lea_full(c, wide, SCRATCH, base, index, insn->scale,
+			      (int32_t)insn->disp);
+		return;
+	}
+	if (base != SCRATCH) {
+		code_load(c, SCRATCH, FIELD_GPR(insn->index));
+		code_lea_full(c, wide, SCRATCH, base, SCRATCH, insn->scale,
+			      (int32_t)insn->disp);
+		return;
+	}
+	code_store(c, FIELD(spill[1]), spare);
+	code_load(c, spare, FIELD_GPR(insn->index));
+	code_lea_full(c, wide, SCRATCH, SCRATCH, spare, insn->scale,
+		      (int32_t)insn->disp);
+	code_load(c, spare, FIELD(spill[1]));
+}
+
+void emit_address(struct translation *t, unsigned i, unsigned spare)
+{
+	const struct insn *insn = &t->insn[i];
+
+	if (insn->base == INSN_REG_RIP ||
+	    (insn->base == INSN_REG_NONE && insn->index == INSN_REG_NONE))
+		emit_constant_address(t, i);
+	else
+		emit_sum(t, insn, spare);
+	/* ADD to the address: SDM 1, 3.3.7. LEA knows no segment. */
+	if (insn->seg >= SEG_FS && insn->op != OP_LEA)
+		code_gs(&t->c, OP_SIZE_64, 0x03, SCRATCH,
+			FIELD(cpu.s.segment[0].base) +
+				insn->seg *
+					(uint32_t)sizeof(struct cpu_segment));
+}
+
+/*
+ * The half of the linear address space that this operand is most likely in:
+ * its generation is compared, and an operand in the other half takes the slow
+ * path. Code between STAC and CLAC is after user memory.
+ */
+static uint32_t data_generation(const struct translation *t)
+{
+	bool is_user =
+		t->flavour.view == MMU_USER ||
+		(t->flavour.view == MMU_SUPERVISOR && t->flavour.has_smap);
+
+	return is_user ? FIELD(cpu.tlb.generation[0]) :
+			 FIELD(cpu.tlb.generation[1]);
+}
+
+static void slow(struct translation *t, unsigned condition, unsigned i,
+		 unsigned spilled)
+{
+	uint8_t *branch = code_jcc_forward(&t->c, condition);
+
+	cold_add(t, COLD_INTERPRET, branch, insn_rip(t, i))->spilled = spilled;
+}
+
+void emit_translate(struct translation *t, unsigned i, unsigned size,
+		    enum mmu_access access, unsigned spare, bool reload,
+		    unsigned alignment)
+{
+	struct code *c = &t->c;
+	uint32_t table =
+		FIELD(cpu.tlb.entry[0][0][0]) +
+		((t->flavour.view * MMU_ACCESSES + access) * TLB_ENTRIES) *
+			(uint32_t)sizeof(struct tlb_entry);
+
+	_Static_assert(sizeof(struct tlb_entry) == 16, "index shifted by 8");
+	code_store(c, FIELD(spill[0]), spare);
+	code_rr(c, OP_SIZE_32, 0x89, spare, SCRATCH);
+	code_shr32(c, spare, PAGE_SHIFT - 4);
+	code_group1(c, OP_SIZE_32, 4, spare, (TLB_ENTRIES - 1) << 4);
+	code_gs_indexed(c, 0x33, SCRATCH, spare,
+			table + offsetof(struct tlb_entry, tag));
+	code_gs(c, OP_SIZE_64, 0x33, SCRATCH, data_generation(t));
+	code_group1(c, OP_SIZE_64, 7, SCRATCH, (uint32_t)PAGE_SIZE - size);
+	slow(t, COND_A, i, spare);
+	if (alignment > 1) { /* test r10d, alignment - 1 */
+		code_u8(c, 0x41);
+		code_u8(c, 0xf7);
+		code_u8(c, 0xc2);
+		code_u32(c, alignment - 1);
+		slow(t, COND_NE, i, spare);
+	}
+	code_gs_indexed(c, 0x03, SCRATCH, spare,
+			table + offsetof(struct tlb_entry, host));
+	if (reload)
+		code_load(c, spare, FIELD(spill[0]));
+}
+
+void emit_translate_stack(struct translation *t, unsigned i, unsigned size,
+			  uint8_t *retry)
+{
+	struct code *c = &t->c;
+	uint32_t stack = FIELD(stack[0]) +
+			 t->flavour.view * (uint32_t)sizeof(struct bt_stack);
+	uint8_t *branch;
+
+	code_gs(c, OP_SIZE_64, 0x33, SCRATCH,
+		stack + (uint32_t)offsetof(struct bt_stack, page));
+	code_group1(c, OP_SIZE_64, 7, SCRATCH, (uint32_t)PAGE_SIZE - size);
+	branch = code_jcc_forward(c, COND_A);
+	cold_add(t, COLD_STACK, branch, insn_rip(t, i))->resume = retry;
+	code_gs(c, OP_SIZE_64, 0x03, SCRATCH,
+		stack + (uint32_t)offsetof(struct bt_stack, host));
+}

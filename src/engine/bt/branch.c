@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Near branches. Within a page they are chained: the displacement first leads
+ * to code that asks for the target's translation, and is then patched. To other
+ * pages they go through the look-up, because only there the mapping is known to
+ * be current. bt.h tells how CALL and RET use the shadow stack.
+ */
+#include "engine/bt/translate.h"
+
+#include "x86/reencode.h"
+
+static bool is_same_page(const struct translation *t, uint64_t rip)
+{
+	return !((rip ^ t->rip) & PAGE_MASK);
+}
+
+/* s.rip = rip; exit_link = the displacement at `link`; to the dispatcher. */
+static void emit_ask(struct translation *t, uint64_t rip, const uint8_t *link,
+		     bool flags_in_rflags)
+{
+	struct code *c = &t->c;
+
+	if (flags_in_rflags)
+		code_save_flags(c);
+	code_constant(c, SCRATCH, rip);
+	code_store(c, FIELD_RIP, SCRATCH);
+	code_constant(c, SCRATCH, (uint64_t)link | flags_in_rflags);
+	code_store(c, FIELD(exit_link), SCRATCH);
+	code_jump(c, t->bt->stubs.dispatch);
+}
+
+static void emit_poll(struct translation *t, uint64_t rip)
+{
+	need_flags_saved(t, RFLAGS_STATUS);
+	code_poll(&t->c);
+	cold_add(t, COLD_ATTENTION, code_jcc_forward(&t->c, COND_NE), rip);
+}
+
+void emit_goto(struct translation *t, unsigned i, uint64_t rip)
+{
+	struct code *c = &t->c;
+	bool in_rflags;
+
+	if (!flags_needed_at(t, rip))
+		t->flags = FLAGS_DEAD;
+	if (rip <= insn_rip(t, i))
+		emit_poll(t, rip);
+	if (!is_same_page(t, rip)) {
+		need_flags_saved(t, RFLAGS_STATUS);
+		code_constant(c, SCRATCH, rip);
+		code_jump(c, t->bt->stubs.lookup[t->flavour.view]);
+		return;
+	}
+	in_rflags = t->flags == FLAGS_IN_RFLAGS;
+	code_align_rel32(c, 1);
+	code_u8(c, 0xe9);
+	code_u32(c, 0);
+	emit_ask(t, rip, code_here(c) - 4, in_rflags);
+}
+
+static void emit_jcc(struct translation *t, unsigned i)
+{
+	const struct insn *insn = &t->insn[i];
+	uint64_t next = insn_rip(t, i) + insn->len;
+	uint8_t *fall_through;
+	enum flags_at flags;
+
+	need_flags_in_rflags(t);
+	fall_through = code_jcc_forward(&t->c, insn->cond ^ 1);
+	flags = t->flags;
+	emit_goto(t, i, next + (uint64_t)insn->imm);
+	t->flags = flags;
+	code_land(&t->c, fall_through);
+	emit_goto(t, i, next);
+}
+
+/* Pushes the return address on the guest's stack. */
+static void emit_push_return(struct translation *t, unsigned i, uint64_t rip)
+{
+	struct code *c = &t->c;
+	uint8_t *retry;
+
+	need_flags_saved(t, RFLAGS_STATUS);
+	retry = code_here(c);
+	code_lea(c, SCRATCH, GUEST_RSP, -8);
+	emit_translate_stack(t, i, 8, retry);
+	if (rip == (uint64_t)(int32_t)rip) { /* mov qword [r10], imm32 */
+		code_u8(c, 0x49);
+		code_u8(c, 0xc7);
+		code_u8(c, 0x02);
+		code_u32(c, (uint32_t)rip);
+	} else { /* in two halves: nobody is to see it half, but who looks? */
+		code_store(c, FIELD(spill[0]), RAX);
+		code_constant(c, RAX, rip);
+		code_u8(c, 0x49); /* mov [r10], rax */
+		code_u8(c, 0x89);
+		code_u8(c, 0x02);
+		code_load(c, RAX, FIELD(spill[0]));
+	}
+	code_lea(c, GUEST_RSP, GUEST_RSP, -8);
+}
+
+/* cmp dword [rsp - 16 + offset], value; jne miss */
+static void emit_check_half(struct translation *t, int offset, uint32_t value)
+{
+	struct code *c = &t->c;
+
+	code_u8(c, 0x81);
+	code_u8(c, 0x7c);
+	code_u8(c, 0x24);
+	code_u8(c, (unsigned)(offset - 16) & 0xff);
+	code_u32(c, value);
+	code_jcc(c, COND_NE, t->bt->stubs.return_miss[t->flavour.view]);
+}
+
+/* Where the host's RET lands: is it where the guest's goes? */
+static void emit_return_site(struct translation *t, unsigned i, uint64_t rip)
+{
+	struct code *c = &t->c;
+	struct bt_vm *bt = t->bt;
+
+	bt->site[bt->sites++].code = code_here(c);
+	t->block->sites++;
+	if (rip == (uint64_t)(int32_t)rip) {
+		code_u8(c, 0x48); /* cmp qword [rsp - 16], imm32 */
+		code_u8(c, 0x81);
+		code_u8(c, 0x7c);
+		code_u8(c, 0x24);
+		code_u8(c, 0xf0);
+		code_u32(c, (uint32_t)rip);
+		code_jcc(c, COND_NE, bt->stubs.return_miss[t->flavour.view]);
+	} else {
+		emit_check_half(t, 0, (uint32_t)rip);
+		emit_check_half(t, 4, (uint32_t)(rip >> 32));
+	}
+	t->flags = FLAGS_SAVED;
+	emit_goto(t, i, rip);
+}
+
+static void emit_call(struct translation *t, unsigned i)
+{
+	const struct insn *insn = &t->insn[i];
+	uint64_t next = insn_rip(t, i) + insn->len;
+	uint64_t target = next + (uint64_t)insn->imm;
+	struct code *c = &t->c;
+
+	emit_push_return(t, i, next);
+	code_align_rel32(c, 1);
+	code_u8(c, 0xe8);
+	code_u32(c, 0);
+	cold_add(t, is_same_page(t, target) ? COLD_CALL : COLD_CALL_FAR,
+		 c->at - 4, target);
+	emit_return_site(t, i, next);
+}
+
+static void emit_ret(struct translation *t, unsigned i)
+{
+	const struct insn *insn = &t->insn[i];
+	int32_t pop = insn->nops ? (int32_t)(uint16_t)insn->imm : 0;
+	struct code *c = &t->c;
+	uint8_t *retry;
+
+	need_flags_saved(t, RFLAGS_STATUS);
+	retry = code_here(c);
+	code_move(c, SCRATCH, GUEST_RSP);
+	emit_translate_stack(t, i, 8, retry);
+	code_u8(c, 0x41); /* push qword [r10] */
+	code_u8(c, 0xff);
+	code_u8(c, 0x32);
+	code_lea(c, RSP, RSP, 8);
+	code_lea(c, GUEST_RSP, GUEST_RSP, 8 + pop);
+	code_u8(c, 0xc3);
+}
+
+/* R10 = where an indirect branch goes. */
+static void emit_target(struct translation *t, unsigned i)
+{
+	const struct insn *insn = &t->insn[i];
+	const struct operand *operand = &insn->operand[0];
+	struct code *c = &t->c;
+	uint8_t *retry = code_here(c);
+	unsigned spare = spare_register(insn_registers(insn));
+
+	if (operand->kind == OPND_REG) {
+		if (operand->reg == R10 || operand->reg == R11)
+			code_load(c, SCRATCH, FIELD_GPR(operand->reg));
+		else
+			code_move(c, SCRATCH,
+				  operand->reg == RSP ? GUEST_RSP :
+							operand->reg);
+		return;
+	}
+	emit_address(t, i, spare);
+	if (is_stack_operand(insn))
+		emit_translate_stack(t, i, 8, retry);
+	else
+		emit_translate(t, i, 8, MMU_READ, spare, true, 1);
+	code_u8(c, 0x4d); /* mov r10, [r10] */
+	code_u8(c, 0x8b);
+	code_u8(c, 0x12);
+}
+
+static void emit_indirect(struct translation *t, unsigned i)
+{
+	const struct insn *insn = &t->insn[i];
+	uint64_t next = insn_rip(t, i) + insn->len;
+	const uint8_t *lookup = t->bt->stubs.lookup[t->flavour.view];
+	struct code *c = &t->c;
+
+	need_flags_saved(t, RFLAGS_STATUS);
+	emit_target(t, i);
+	if (insn->op == OP_JMP) {
+		code_jump(c, lookup);
+		return;
+	}
+	code_store(c, FIELD(spill[1]), SCRATCH);
+	emit_push_return(t, i, next);
+	code_load(c, SCRATCH, FIELD(spill[1]));
+	code_u8(c, 0xe8);
+	code_rel32(c, lookup);
+	emit_return_site(t, i, next);
+}
+
+void emit_branch(struct translation *t, unsigned i)
+{
+	const struct insn *insn = &t->insn[i];
+	bool is_direct = insn->nops && insn->operand[0].kind == OPND_REL;
+
+	if (insn->op == OP_JCC)
+		emit_jcc(t, i);
+	else if (insn->op == OP_RET)
+		emit_ret(t, i);
+	else if (!is_direct)
+		emit_indirect(t, i);
+	else if (insn->op == OP_JMP)
+		emit_goto(t, i,
+			  insn_rip(t, i) + insn->len + (uint64_t)insn->imm);
+	else
+		emit_call(t, i);
+}
+
+/* --- cold parts ------------------------------------------------------------ */
+
+struct cold *cold_add(struct translation *t, enum cold_kind kind,
+		      uint8_t *branch, uint64_t rip)
+{
+	struct cold *cold = &t->cold[t->colds++];
+
+	BUG_ON(t->colds > TRANSLATE_COLD_MAX);
+	*cold = (struct cold){
+		.kind = kind,
+		.branch = branch,
+		.rip = rip,
+		.spilled = NO_REGISTER,
+	};
+	return cold;
+}
+
+void cold_resume_here(struct translation *t, unsigned first)
+{
+	for (unsigned i = first; i < t->colds; i++) {
+		struct cold *cold = &t->cold[i];
+
+		if (cold->kind != COLD_INTERPRET)
+			continue;
+		cold->resume = code_here(&t->c);
+		cold->restore_flags = t->flags == FLAGS_IN_RFLAGS;
+	}
+}
+
+/* lea r10, [rip + displacement]: the executable address `target`. */
+static void emit_lea_rip(struct code *c, const uint8_t *target)
+{
+	code_u8(c, 0x4c);
+	code_u8(c, 0x8d);
+	code_u8(c, 0x15);
+	code_rel32(c, target);
+}
+
+static void emit_cold_interpret(struct translation *t, const struct cold *cold)
+{
+	struct code *c = &t->c;
+	uint8_t *after;
+
+	if (cold->spilled != NO_REGISTER)
+		code_load(c, cold->spilled, FIELD(spill[0]));
+	code_constant(c, SCRATCH, cold->rip);
+	code_store(c, FIELD_RIP, SCRATCH);
+	if (!cold->restore_flags) {
+		emit_lea_rip(c, cold->resume);
+		code_store(c, FIELD(resume), SCRATCH);
+		code_jump(c, t->bt->stubs.interpret);
+		return;
+	}
+	/* lea r10, [rip + what follows the jump]; 5 + 9 bytes from here */
+	emit_lea_rip(c, code_here(c) + 7);
+	after = c->at - 4;
+	code_store(c, FIELD(resume), SCRATCH);
+	code_jump(c, t->bt->stubs.interpret);
+	code_land(c, after);
+	code_restore_flags(c);
+	code_jump(c, cold->resume);
+}
+
+static void emit_cold_stack(struct translation *t, const struct cold *cold)
+{
+	struct code *c = &t->c;
+
+	/* What the comparison left is the address ^ page. */
+	code_gs(c, OP_SIZE_64, 0x33, SCRATCH,
+		FIELD(stack[0].page) +
+			t->flavour.view * (uint32_t)sizeof(struct bt_stack));
+	code_store(c, FIELD(address), SCRATCH);
+	code_constant(c, SCRATCH, cold->rip);
+	code_store(c, FIELD_RIP, SCRATCH);
+	emit_lea_rip(c, cold->resume);
+	code_store(c, FIELD(resume), SCRATCH);
+	code_jump(c, t->bt->stubs.stack);
+}
+
+void emit_cold(struct translation *t)
+{
+	struct code *c = &t->c;
+
+	for (unsigned i = 0; i < t->colds; i++) {
+		const struct cold *cold = &t->cold[i];
+
+		if (cold->branch)
+			code_land(c, cold->branch);
+		switch (cold->kind) {
+		case COLD_INTERPRET:
+			emit_cold_interpret(t, cold);
+			break;
+		case COLD_STACK:
+			emit_cold_stack(t, cold);
+			break;
+		case COLD_ATTENTION:
+			code_constant(c, SCRATCH, cold->rip);
+			code_store(c, FIELD_RIP, SCRATCH);
+			code_jump(c, t->bt->stubs.attention);
+			break;
+		case COLD_CALL:
+			emit_ask(t, cold->rip,
+				 bt_executable(t->bt, cold->branch), false);
+			break;
+		case COLD_CALL_FAR:
+			code_constant(c, SCRATCH, cold->rip);
+			code_jump(c, t->bt->stubs.lookup[t->flavour.view]);
+			break;
+		}
+	}
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A small assembler: the instructions the translator adds of its own. 64-bit
+ * code; `gs` operands are fields of struct bt_vcpu. SDM 2 for the encodings.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bits.h"
+#include "base/log.h"
+#include "engine/bt/bt.h"
+
+/* Writes through `at`; the code will run at at + delta. */
+struct code {
+	uint8_t *at, *end;
+	ptrdiff_t delta;
+};
+
+#define GUEST_RSP    R11
+#define SCRATCH	     R10
+
+#define FIELD(name)  ((uint32_t)offsetof(struct bt_vcpu, name))
+#define FIELD_GPR(n) ((uint32_t)(offsetof(struct bt_vcpu, cpu.s.gpr) + 8 * (n)))
+#define FIELD_RIP    FIELD(cpu.s.rip)
+
+static inline void code_u8(struct code *c, unsigned byte)
+{
+	BUG_ON(c->at >= c->end);
+	*c->at++ = (uint8_t)byte;
+}
+
+static inline void code_u32(struct code *c, uint32_t value)
+{
+	for (unsigned i = 0; i < 4; i++)
+		code_u8(c, value >> (8 * i) & 0xff);
+}
+
+static inline void code_u64(struct code *c, uint64_t value)
+{
+	code_u32(c, (uint32_t)value);
+	code_u32(c, (uint32_t)(value >> 32));
+}
+
+/* Where the next byte will run. */
+static inline uint8_t *code_here(const struct code *c)
+{
+	return c->at + c->delta;
+}
+
+enum { OP_SIZE_32 = 0, OP_SIZE_64 = 1 };
+
+/* op reg, gs:[field] (or the other way round: the opcode says). */
+static inline void code_gs(struct code *c, unsigned wide, unsigned opcode,
+			   unsigned reg, uint32_t field)
+{
+	unsigned rex = wide << 3 | reg >> 3 << 2;
+
+	code_u8(c, 0x65);
+	if (rex)
+		code_u8(c, 0x40 | rex);
+	code_u8(c, opcode);
+	code_u8(c, (reg & 7) << 3 | 4);
+	code_u8(c, 0x25);
+	code_u32(c, field);
+}
+
+/* op reg, gs:[index + field]; index is not RSP or R12. */
+static inline void code_gs_indexed(struct code *c, unsigned opcode,
+				   unsigned reg, unsigned index, uint32_t field)
+{
+	code_u8(c, 0x65);
+	code_u8(c, 0x48 | reg >> 3 << 2 | index >> 3);
+	code_u8(c, opcode);
+	code_u8(c, 0x80 | (reg & 7) << 3 | (index & 7));
+	code_u32(c, field);
+}
+
+static inline void code_load(struct code *c, unsigned reg, uint32_t field)
+{
+	code_gs(c, OP_SIZE_64, 0x8b, reg, field);
+}
+
+static inline void code_store(struct code *c, uint32_t field, unsigned reg)
+{
+	code_gs(c, OP_SIZE_64, 0x89, reg, field);
+}
+
+/* op rm, reg between registers: 89 MOV, 31 XOR ... */
+static inline void code_rr(struct code *c, unsigned wide, unsigned opcode,
+			   unsigned rm, unsigned reg)
+{
+	unsigned rex = wide << 3 | reg >> 3 << 2 | rm >> 3;
+
+	if (rex)
+		code_u8(c, 0x40 | rex);
+	code_u8(c, opcode);
+	code_u8(c, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+
+static inline void code_move(struct code *c, unsigned to, unsigned from)
+{
+	code_rr(c, OP_SIZE_64, 0x89, to, from);
+}
+
+/* Group 1: /4 AND, /7 CMP ... with a 32-bit immediate, sign-extended. */
+static inline void code_group1(struct code *c, unsigned wide, unsigned digit,
+			       unsigned reg, uint32_t value)
+{
+	unsigned rex = wide << 3 | reg >> 3;
+
+	if (rex)
+		code_u8(c, 0x40 | rex);
+	code_u8(c, 0x81);
+	code_u8(c, 0xc0 | digit << 3 | (reg & 7));
+	code_u32(c, value);
+}
+
+/* SHR r32, n */
+static inline void code_shr32(struct code *c, unsigned reg, unsigned n)
+{
+	if (reg >> 3)
+		code_u8(c, 0x41);
+	code_u8(c, 0xc1);
+	code_u8(c, 0xe8 | (reg & 7));
+	code_u8(c, n);
+}
+
+/* MOV reg, value in the shortest form that does not touch the flags. */
+static inline void code_constant(struct code *c, unsigned reg, uint64_t value)
+{
+	if (value == (uint32_t)value) {
+		if (reg >> 3)
+			code_u8(c, 0x41);
+		code_u8(c, 0xb8 | (reg & 7));
+		code_u32(c, (uint32_t)value);
+	} else if (value == (uint64_t)(int32_t)value) {
+		code_u8(c, 0x48 | reg >> 3);
+		code_u8(c, 0xc7);
+		code_u8(c, 0xc0 | (reg & 7));
+		code_u32(c, (uint32_t)value);
+	} else {
+		code_u8(c, 0x48 | reg >> 3);
+		code_u8(c, 0xb8 | (reg & 7));
+		code_u64(c, value);
+	}
+}
+
+/* LEA to, [base + displacement], 64 bits; flags stay. */
+static inline void code_lea(struct code *c, unsigned to, unsigned base,
+			    int32_t displacement)
+{
+	code_u8(c, 0x48 | to >> 3 << 2 | base >> 3);
+	code_u8(c, 0x8d);
+	code_u8(c, 0x80 | (to & 7) << 3 | (base & 7));
+	if ((base & 7) == 4)
+		code_u8(c, 0x24);
+	code_u32(c, (uint32_t)displacement);
+}
+
+#define NO_REGISTER 255
+
+/* LEA to, [base + index * scale + displacement]; base and index optional. */
+static inline void code_lea_full(struct code *c, bool wide, unsigned to,
+				 unsigned base, unsigned index, unsigned scale,
+				 int32_t displacement)
+{
+	unsigned log = scale == 8 ? 3 : scale == 4 ? 2 : scale == 2 ? 1 : 0;
+	unsigned b = base == NO_REGISTER ? 5 : base;
+	unsigned i = index == NO_REGISTER ? 4 : index;
+	unsigned rex = wide << 3 | to >> 3 << 2 | i >> 3 << 1 | b >> 3;
+
+	if (rex)
+		code_u8(c, 0x40 | rex);
+	code_u8(c, 0x8d);
+	code_u8(c, (base == NO_REGISTER ? 0 : 0x80) | (to & 7) << 3 | 4);
+	code_u8(c, log << 6 | (i & 7) << 3 | (b & 7));
+	code_u32(c, (uint32_t)displacement);
+}
+
+/* Branches to code that exists; Jcc by condition. */
+static inline void code_rel32(struct code *c, const uint8_t *target)
+{
+	code_u32(c, (uint32_t)(target - (code_here(c) + 4)));
+}
+
+static inline void code_jump(struct code *c, const uint8_t *target)
+{
+	code_u8(c, 0xe9);
+	code_rel32(c, target);
+}
+
+static inline void code_jcc(struct code *c, unsigned condition,
+			    const uint8_t *target)
+{
+	code_u8(c, 0x0f);
+	code_u8(c, 0x80 | condition);
+	code_rel32(c, target);
+}
+
+enum { COND_E = 4, COND_NE = 5, COND_A = 7 };
+
+/* A forward branch whose target comes later: its displacement's place. */
+static inline uint8_t *code_jcc_forward(struct code *c, unsigned condition)
+{
+	code_u8(c, 0x0f);
+	code_u8(c, 0x80 | condition);
+	code_u32(c, 0);
+	return c->at - 4;
+}
+
+static inline void code_land(struct code *c, uint8_t *displacement)
+{
+	store_u32(displacement, (uint32_t)(c->at - (displacement + 4)));
+}
+
+/* Pads so that the 32-bit displacement after `opcode_bytes` is aligned, and so
+ * can be patched in one store while others run it. */
+static inline void code_align_rel32(struct code *c, unsigned opcode_bytes)
+{
+	while (((uintptr_t)code_here(c) + opcode_bytes) % 4)
+		code_u8(c, 0x90);
+}
+
+/* cmp byte gs:[attention], 0 */
+static inline void code_poll(struct code *c)
+{
+	code_u8(c, 0x65);
+	code_u8(c, 0x80);
+	code_u8(c, 7 << 3 | 4);
+	code_u8(c, 0x25);
+	code_u32(c, FIELD(cpu.attention));
+	code_u8(c, 0);
+}
+
+/* Flags from RFLAGS to the vCPU and back; all registers stay. */
+static inline void code_save_flags(struct code *c)
+{
+	code_store(c, FIELD(spill[2]), RAX);
+	code_u8(c, 0x9f); /* lahf */
+	code_u8(c, 0x0f); /* seto al */
+	code_u8(c, 0x90);
+	code_u8(c, 0xc0);
+	code_store(c, FIELD(flags), RAX);
+	code_load(c, RAX, FIELD(spill[2]));
+}
+
+static inline void code_restore_flags(struct code *c)
+{
+	code_store(c, FIELD(spill[2]), RAX);
+	code_load(c, RAX, FIELD(flags));
+	code_u8(c, 0x04); /* add al, 127: OF where SETO gave 1 */
+	code_u8(c, 0x7f);
+	code_u8(c, 0x9e); /* sahf */
+	code_load(c, RAX, FIELD(spill[2]));
+}

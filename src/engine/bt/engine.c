@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The binary translator as an engine: the interpreter's, with a code cache and
+ * a shadow stack beside each vCPU. What is not here is the interpreter's.
+ */
+#include "engine/bt/engine.h"
+
+#include <asm/prctl.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "core/vm.h"
+#include "engine/bt/code.h"
+#include "engine/interp/engine.h"
+
+/* Touched as it is used. Deeper than any stack of a guest's that has a frame of
+ * 16 bytes a call. */
+#define SHADOW_SIZE   (64ull << 20)
+#define SHADOW_GUARD  65536
+#define ALTSTACK_SIZE 65536
+
+static const struct engine_event events[] = {
+	[INTERP_INSTRUCTIONS] = { "instructions", "interpreted in blocks" },
+	[INTERP_BLOCKS_DECODED] = { "blocks-decoded",
+				    "straight lines of code decoded" },
+	[INTERP_TLB_FILLS] = { "tlb-fills", "walks of the guest's tables" },
+	[INTERP_TLB_FLUSHES] = { "tlb-flushes", "whole software TLBs dropped" },
+	[INTERP_EXCEPTIONS] = { "exceptions", "exceptions delivered" },
+	[INTERP_INTERRUPTS] = { "interrupts", "interrupts delivered" },
+	[BT_BLOCKS] = { "translations", "blocks of guest code translated" },
+	[BT_DISPATCHES] = { "dispatches", "looked up by the dispatcher" },
+	[BT_INTERPRETED] = { "interpreted", "single instructions left to the "
+					    "interpreter" },
+	[BT_STACK_FILLS] = { "stack-fills", "stack pages looked up" },
+	[BT_PAGES_DROPPED] = { "pages-dropped", "pages whose code was written "
+						"to" },
+	[BT_EVENT_COUNT] = { NULL, NULL },
+};
+
+/* --- the shadow stack -------------------------------------------------------- */
+
+/*
+ * [guard | ... grows down ... | bottom frame | guard]. Below the bottom frame
+ * RET leaves the guest's address as everywhere; above it there is room for what
+ * the return stubs read.
+ */
+static uint8_t *shadow_top(const struct bt_vcpu *vcpu)
+{
+	return vcpu->shadow + SHADOW_GUARD + SHADOW_SIZE - 64;
+}
+
+void bt_shadow_reset(struct bt_vcpu *vcpu)
+{
+	uint64_t *top = (uint64_t *)shadow_top(vcpu);
+
+	*top = (uint64_t)vcpu->bt->stubs.return_bottom[vcpu->cpu.view];
+	vcpu->shadow_rsp = (uint64_t)top;
+}
+
+static _Thread_local struct bt_vcpu *current;
+
+/*
+ * The guest calls and calls and never returns: the shadow stack starts anew,
+ * the push is tried again, and lost frames cost a look-up each. Everything
+ * else is a bug of ours.
+ */
+static void on_sigsegv(int number, siginfo_t *info, void *frame)
+{
+	ucontext_t *context = frame;
+	uint8_t *address = info->si_addr;
+	struct bt_vcpu *vcpu = current;
+
+	if (!vcpu || address < vcpu->shadow ||
+	    address >= vcpu->shadow + SHADOW_GUARD) {
+		signal(number, SIG_DFL);
+		return;
+	}
+	bt_shadow_reset(vcpu);
+	context->uc_mcontext.gregs[REG_RSP] = (greg_t)vcpu->shadow_rsp;
+}
+
+static int shadow_create(struct bt_vcpu *vcpu)
+{
+	uint64_t size = SHADOW_SIZE + 2 * SHADOW_GUARD;
+
+	vcpu->shadow = mmap(NULL, size, PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (vcpu->shadow == MAP_FAILED) {
+		vcpu->shadow = NULL;
+		return -ENOMEM;
+	}
+	if (mprotect(vcpu->shadow + SHADOW_GUARD, SHADOW_SIZE,
+		     PROT_READ | PROT_WRITE))
+		return -errno;
+	return 0;
+}
+
+/* --- life -------------------------------------------------------------------- */
+
+static void bt_probe(struct engine_probe *probe)
+{
+	*probe = (struct engine_probe){
+		.is_usable = true,
+		.is_fast = true,
+		.finding = "binary translation, as an ordinary process",
+	};
+	if (!__builtin_cpu_supports("avx")) {
+		probe->is_usable = probe->is_fast = false;
+		strcpy(probe->finding, "bt needs a processor with AVX");
+	}
+}
+
+static int bt_vm_create(struct vm *vm)
+{
+	struct bt_vm *bt = calloc(1, sizeof(*bt));
+	int error;
+
+	if (!bt)
+		return -ENOMEM;
+	error = bt_vm_init(bt, vm);
+	if (error) {
+		log_error("bt: code cache: %s", strerror(-error));
+		bt_vm_fini(bt);
+		free(bt);
+		return error;
+	}
+	bt->ops = interp_world_ops;
+	bt->ops.dirty = bt_dirty;
+	vm->engine = bt;
+	return 0;
+}
+
+static void bt_vm_destroy(struct vm *vm)
+{
+	if (!vm->engine)
+		return;
+	bt_vm_fini(vm->engine);
+	free(vm->engine);
+	vm->engine = NULL;
+}
+
+static int bt_vcpu_create(struct vcpu *vcpu, const struct cpuid_table *cpuid)
+{
+	size_t size = align_up(sizeof(struct bt_vcpu), 64);
+	struct bt_vcpu *bt = aligned_alloc(64, size);
+	int error;
+
+	if (!bt)
+		return -ENOMEM;
+	memset(bt, 0, size);
+	bt->bt = vcpu->vm->engine;
+	bt->vcpu = vcpu;
+	vcpu->engine = bt;
+	error = interp_init(&bt->cpu, &bt->bt->ops, vcpu, cpuid);
+	if (!error)
+		error = shadow_create(bt);
+	if (error) {
+		log_error("bt: vCPU %u: %s", vcpu->index, strerror(-error));
+		return error;
+	}
+	bt->cpu.vcpu = vcpu;
+	bt->cpu.run_code = bt_run_code;
+	bt->cpu.run_aborted = bt_run_aborted;
+	bt->cpu.sync = bt_sync;
+	cpu_state_reset(&bt->cpu.s, vcpu->index == 0);
+	interp_mode_changed(&bt->cpu);
+	bt_forget_jumps(bt);
+	for (unsigned view = 0; view < MMU_VIEWS; view++)
+		bt_forget_stack(bt, view);
+	bt_shadow_reset(bt);
+	return 0;
+}
+
+static void bt_vcpu_destroy(struct vcpu *vcpu)
+{
+	struct bt_vcpu *bt = vcpu->engine;
+
+	if (!bt)
+		return;
+	interp_fini(&bt->cpu);
+	if (bt->shadow)
+		munmap(bt->shadow, SHADOW_SIZE + 2 * SHADOW_GUARD);
+	free(bt);
+	vcpu->engine = NULL;
+}
+
+/* --- running ----------------------------------------------------------------- */
+
+static enum run_result bt_run(struct vcpu *vcpu, const struct run_until *until)
+{
+	struct bt_vcpu *bt = vcpu->engine;
+	static _Thread_local uint8_t altstack[ALTSTACK_SIZE];
+	const stack_t stack = { .ss_sp = altstack, .ss_size = ALTSTACK_SIZE };
+	const struct sigaction action = {
+		.sa_sigaction = on_sigsegv,
+		.sa_flags = SA_SIGINFO | SA_ONSTACK,
+	};
+	enum run_result result;
+
+	current = bt;
+	sigaltstack(&stack, NULL);
+	sigaction(SIGSEGV, &action, NULL);
+	if (syscall(SYS_arch_prctl, ARCH_SET_GS, bt)) {
+		log_error("bt: arch_prctl: %s", strerror(errno));
+		return RUN_ERROR;
+	}
+	result = interp_engine.run(vcpu, until);
+	bt_vectors_to_state(bt);
+	return result;
+}
+
+static void bt_kick(struct vcpu *vcpu)
+{
+	interp_engine.kick(vcpu);
+}
+
+static int bt_memory_changed(struct vm *vm, const struct memory_slot *slot)
+{
+	struct bt_vm *bt = vm->engine;
+
+	atomic_store(&bt->is_remapped, true);
+	return interp_engine.memory_changed(vm, slot);
+}
+
+static void bt_code_changed(struct vm *vm, gpa_t gpa, uint64_t size)
+{
+	struct bt_vm *bt = vm->engine;
+	gpa_t last = gpa + size - 1;
+
+	for (gpa_t page = gpa & PAGE_MASK; size && page <= last;
+	     page += PAGE_SIZE)
+		bt_drop_page(bt, NULL, page);
+}
+
+static int bt_dirty_log(struct vm *vm, bool is_on)
+{
+	return interp_engine.dirty_log(vm, is_on);
+}
+
+static int bt_dirty_sync(struct vm *vm)
+{
+	return interp_engine.dirty_sync(vm);
+}
+
+static int bt_get_state(struct vcpu *vcpu, struct cpu_state *state)
+{
+	bt_vectors_to_state(vcpu->engine);
+	return interp_engine.get_state(vcpu, state);
+}
+
+static int bt_set_state(struct vcpu *vcpu, const struct cpu_state *state)
+{
+	struct bt_vcpu *bt = vcpu->engine;
+
+	bt->vectors = VECTORS_IN_STATE;
+	return interp_engine.set_state(vcpu, state);
+}
+
+static int bt_translate_address(struct vcpu *vcpu, gva_t gva, gpa_t *gpa)
+{
+	return interp_engine.translate(vcpu, gva, gpa);
+}
+
+static int bt_set_breakpoints(struct vcpu *vcpu,
+			      const struct breakpoint *breakpoints,
+			      size_t count)
+{
+	return interp_engine.set_breakpoints(vcpu, breakpoints, count);
+}
+
+const struct engine_ops bt_engine = {
+	.name = "bt",
+	.help = "binary translation: runs anywhere, fast",
+	.events = events,
+	.probe = bt_probe,
+	.vm_create = bt_vm_create,
+	.vm_destroy = bt_vm_destroy,
+	.memory_changed = bt_memory_changed,
+	.code_changed = bt_code_changed,
+	.dirty_log = bt_dirty_log,
+	.dirty_sync = bt_dirty_sync,
+	.vcpu_create = bt_vcpu_create,
+	.vcpu_destroy = bt_vcpu_destroy,
+	.run = bt_run,
+	.kick = bt_kick,
+	.get_state = bt_get_state,
+	.set_state = bt_set_state,
+	.translate = bt_translate_address,
+	.set_breakpoints = bt_set_breakpoints,
+};

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One rule per kind of instruction. Most go over as they are, with registers
+ * renamed and the memory operand behind the software TLB; stack instructions
+ * are taken apart; the rest is the interpreter's.
+ */
+#include "engine/bt/translate.h"
+
+#include "engine/interp/block.h"
+#include "x86/reencode.h"
+
+/* --- what is carried ------------------------------------------------------- */
+
+/* State that the area between vCPU and host cannot follow, or whose change the
+ * flavour depends on. */
+static bool is_left_to_interp(const struct insn *insn)
+{
+	switch (insn->op) {
+	case OP_LDMXCSR:
+	case OP_VLDMXCSR:
+	case OP_FLDCW:
+	case OP_FLDENV:
+	case OP_FNSTENV:
+	case OP_FNSAVE:
+	case OP_FRSTOR:
+	case OP_FNINIT:
+	case OP_STD:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool units_are_usable(const struct translation *t,
+			     const struct insn_row *row)
+{
+	const struct bt_flavour *flavour = &t->flavour;
+
+	if (row->class & (CLASS_X87 | CLASS_MMX) && !flavour->has_x87)
+		return false;
+	if (row->class & CLASS_SSE && !flavour->has_sse)
+		return false;
+	if (row->class & CLASS_AVX && !flavour->has_avx)
+		return false;
+	return !(row->class & (CLASS_AVX512 | CLASS_AMX));
+}
+
+static bool operands_are_carried(const struct insn *insn)
+{
+	for (unsigned i = 0; i < insn->nops; i++) {
+		const struct operand *operand = &insn->operand[i];
+
+		switch (operand->kind) {
+		case OPND_REG:
+		case OPND_IMM:
+		case OPND_ONE:
+		case OPND_ST:
+		case OPND_MM:
+		case OPND_VREG:
+			break;
+		case OPND_MEM:
+			if (!operand->size || operand->size > 64)
+				return false;
+			break;
+		default:
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool is_carried(const struct translation *t, const struct insn *insn)
+{
+	const struct insn_row *row = insn_row(insn);
+
+	return (row->bt == BT_COPY || row->bt == BT_MEM) &&
+	       row->priv == PRIV_U && insn->encoding != ENC_EVEX &&
+	       !(row->attrs & (ROW_VSIB | ROW_ENDS)) &&
+	       t->vcpu->cpu.blocks->has_feature[row->feature] &&
+	       units_are_usable(t, row) && !is_left_to_interp(insn) &&
+	       operands_are_carried(insn);
+}
+
+/* --- registers that live in memory ---------------------------------------- */
+
+/* A guest register in memory, for the time of one instruction. */
+struct temporary {
+	uint8_t guest, host;
+	bool is_written, is_spilled;
+};
+
+struct temporaries {
+	unsigned count;
+	struct temporary entry[2];
+	struct insn_rename rename;
+};
+
+static void add_temporary(struct temporaries *temps, uint8_t guest,
+			  bool is_written, bool scratch_is_free, uint32_t *used)
+{
+	struct temporary *entry;
+
+	for (unsigned i = 0; i < temps->count; i++) {
+		if (temps->entry[i].guest == guest) {
+			temps->entry[i].is_written |= is_written;
+			return;
+		}
+	}
+	entry = &temps->entry[temps->count++];
+	*entry = (struct temporary){ .guest = guest, .is_written = is_written };
+	if (scratch_is_free && temps->rename.to[R10] != SCRATCH &&
+	    temps->rename.to[R11] != SCRATCH) {
+		entry->host = SCRATCH;
+	} else {
+		entry->host = (uint8_t)spare_register(*used);
+		entry->is_spilled = true;
+		*used |= BIT(entry->host);
+	}
+	temps->rename.to[guest] = entry->host;
+}
+
+static void find_temporaries(const struct insn *insn, bool has_memory,
+			     struct temporaries *temps)
+{
+	uint32_t used = insn_registers(insn);
+
+	temps->count = 0;
+	for (unsigned i = 0; i < 16; i++)
+		temps->rename.to[i] = (uint8_t)i;
+	temps->rename.to[RSP] = GUEST_RSP;
+	temps->rename.to[R10] = temps->rename.to[R11] = NO_REGISTER;
+	temps->rename.base = SCRATCH;
+	for (unsigned i = 0; i < insn->nops; i++) {
+		const struct operand *operand = &insn->operand[i];
+
+		if (operand->kind == OPND_REG &&
+		    (operand->reg == R10 || operand->reg == R11))
+			add_temporary(temps, operand->reg,
+				      operand->access & ACCESS_W, !has_memory,
+				      &used);
+	}
+}
+
+static void load_temporaries(struct translation *t,
+			     const struct temporaries *temps)
+{
+	for (unsigned i = 0; i < temps->count; i++) {
+		const struct temporary *entry = &temps->entry[i];
+
+		if (entry->is_spilled)
+			code_store(&t->c, FIELD(spill[0]) + 8 * i, entry->host);
+		code_load(&t->c, entry->host, FIELD_GPR(entry->guest));
+	}
+}
+
+static void store_temporaries(struct translation *t,
+			      const struct temporaries *temps)
+{
+	for (unsigned i = 0; i < temps->count; i++) {
+		const struct temporary *entry = &temps->entry[i];
+
+		if (entry->is_written)
+			code_store(&t->c, FIELD_GPR(entry->guest), entry->host);
+		if (entry->is_spilled)
+			code_load(&t->c, entry->host, FIELD(spill[0]) + 8 * i);
+	}
+}
+
+/* --- instructions as they are ---------------------------------------------- */
+
+static const struct operand *memory_operand(const struct insn *insn)
+{
+	for (unsigned i = 0; i < insn->nops; i++)
+		if (insn->operand[i].kind == OPND_MEM)
+			return &insn->operand[i];
+	return NULL;
+}
+
+/* A register that is only written, whole, by a load: it can be spared. */
+static unsigned loaded_register(const struct insn *insn)
+{
+	const struct operand *to = &insn->operand[0];
+	uint32_t address = 0;
+
+	if (insn->op != OP_MOV && insn->op != OP_MOVZX &&
+	    insn->op != OP_MOVSX && insn->op != OP_MOVSXD)
+		return NO_REGISTER;
+	if (to->kind != OPND_REG || to->size < 4 || to->reg > R15)
+		return NO_REGISTER;
+	if (insn->base < 16)
+		address |= BIT(insn->base);
+	if (insn->index < 16)
+		address |= BIT(insn->index);
+	if (address & BIT(to->reg))
+		return NO_REGISTER;
+	return spare_register(~(uint32_t)BIT(to->reg));
+}
+
+static void emit_operand_address(struct translation *t, unsigned i,
+				 const struct operand *memory)
+{
+	const struct insn *insn = &t->insn[i];
+	uint8_t *retry = code_here(&t->c);
+	unsigned spare = loaded_register(insn);
+	bool reload = spare == NO_REGISTER;
+	unsigned alignment = insn_row(insn)->attrs & ROW_ALIGN ? memory->size :
+								 1;
+
+	if (reload)
+		spare = spare_register(insn_registers(insn));
+	emit_address(t, i, spare);
+	if (is_stack_operand(insn) && alignment == 1)
+		emit_translate_stack(t, i, memory->size, retry);
+	else
+		emit_translate(t, i, memory->size,
+			       memory->access & ACCESS_W ? MMU_WRITE : MMU_READ,
+			       spare, reload, alignment);
+}
+
+static void emit_carried(struct translation *t, unsigned i)
+{
+	const struct insn *insn = &t->insn[i];
+	const struct insn_row *row = insn_row(insn);
+	const struct operand *memory = memory_operand(insn);
+	uint32_t written = row->flags_written & RFLAGS_STATUS;
+	uint32_t read = row->flags_read & RFLAGS_STATUS;
+	uint32_t kept = t->live_after[i] & ~written;
+	struct temporaries temps;
+	uint8_t bytes[INSN_MAX_LEN + 1];
+	unsigned length;
+
+	find_temporaries(insn, memory != NULL, &temps);
+	length = insn_reencode(bytes, insn, insn_bytes(t, i), &temps.rename);
+	if (!length) {
+		emit_interpret(t, i);
+		return;
+	}
+	if (memory) {
+		need_flags_saved(t, read | kept);
+		emit_operand_address(t, i, memory);
+	}
+	load_temporaries(t, &temps);
+	if (read || (written && kept))
+		need_flags_in_rflags(t);
+	for (unsigned n = 0; n < length; n++)
+		code_u8(&t->c, bytes[n]);
+	if (written)
+		t->flags = FLAGS_IN_RFLAGS;
+	store_temporaries(t, &temps);
+}
+
+/* --- LEA -------------------------------------------------------------------- */
+
+static void emit_lea(struct translation *t, unsigned i)
+{
+	const struct insn *insn = &t->insn[i];
+	const struct operand *to = &insn->operand[0];
+
+	if (to->size < 4) {
+		emit_interpret(t, i);
+		return;
+	}
+	emit_address(t, i, spare_register(insn_registers(insn)));
+	if (to->size == 4) /* zero-extends */
+		code_rr(&t->c, OP_SIZE_32, 0x89, SCRATCH, SCRATCH);
+	if (to->reg == R10 || to->reg == R11)
+		code_store(&t->c, FIELD_GPR(to->reg), SCRATCH);
+	else
+		code_move(&t->c, to->reg == RSP ? GUEST_RSP : to->reg, SCRATCH);
+}
+
+/* --- the stack --------------------------------------------------------------- */
+
+/* op reg, [r10] or the other way round, 64 bits. */
+static void emit_at_scratch(struct code *c, unsigned opcode, unsigned reg)
+{
+	code_u8(c, 0x49 | reg >> 3 << 2);
+	code_u8(c, opcode);
+	code_u8(c, (reg & 7) << 3 | 2);
+}
+
+static void emit_store_pushed(struct translation *t, const struct insn *insn)
+{
+	const struct operand *from = &insn->operand[0];
+	struct code *c = &t->c;
+
+	if (from->kind == OPND_IMM) {
+		code_u8(c, 0x49); /* mov qword [r10], imm32 */
+		code_u8(c, 0xc7);
+		code_u8(c, 0x02);
+		code_u32(c, (uint32_t)insn->imm);
+	} else if (from->reg == R10 || from->reg == R11) {
+		code_store(c, FIELD(spill[0]), RAX);
+		code_load(c, RAX, FIELD_GPR(from->reg));
+		emit_at_scratch(c, 0x89, RAX);
+		code_load(c, RAX, FIELD(spill[0]));
+	} else {
+		emit_at_scratch(c, 0x89,
+				from->reg == RSP ? GUEST_RSP : from->reg);
+	}
+}
+
+static void emit_push(struct translation *t, unsigned i)
+{
+	struct code *c = &t->c;
+	uint8_t *retry;
+
+	need_flags_saved(t, t->live_after[i]);
+	retry = code_here(c);
+	code_lea(c, SCRATCH, GUEST_RSP, -8);
+	emit_translate_stack(t, i, 8, retry);
+	emit_store_pushed(t, &t->insn[i]);
+	code_lea(c, GUEST_RSP, GUEST_RSP, -8);
+}
+
+static void emit_pop(struct translation *t, unsigned i)
+{
+	unsigned reg = t->insn[i].operand[0].reg;
+	struct code *c = &t->c;
+	uint8_t *retry;
+
+	need_flags_saved(t, t->live_after[i]);
+	retry = code_here(c);
+	code_move(c, SCRATCH, GUEST_RSP);
+	emit_translate_stack(t, i, 8, retry);
+	if (reg == RSP) {
+		emit_at_scratch(c, 0x8b, GUEST_RSP);
+		return;
+	}
+	if (reg == R10 || reg == R11) {
+		emit_at_scratch(c, 0x8b, SCRATCH);
+		code_store(c, FIELD_GPR(reg), SCRATCH);
+	} else {
+		emit_at_scratch(c, 0x8b, reg);
+	}
+	code_lea(c, GUEST_RSP, GUEST_RSP, 8);
+}
+
+static void emit_leave(struct translation *t, unsigned i)
+{
+	struct code *c = &t->c;
+	uint8_t *retry;
+
+	need_flags_saved(t, t->live_after[i]);
+	retry = code_here(c);
+	code_move(c, SCRATCH, RBP);
+	emit_translate_stack(t, i, 8, retry);
+	code_lea(c, GUEST_RSP, RBP, 8);
+	emit_at_scratch(c, 0x8b, RBP);
+}
+
+static bool emit_stack(struct translation *t, unsigned i)
+{
+	const struct insn *insn = &t->insn[i];
+	const struct operand *operand = &insn->operand[0];
+	bool is_simple = insn->opsize == 8 && (operand->kind == OPND_REG ||
+					       operand->kind == OPND_IMM);
+
+	if (insn->op == OP_PUSH && is_simple)
+		emit_push(t, i);
+	else if (insn->op == OP_POP && is_simple)
+		emit_pop(t, i);
+	else if (insn->op == OP_LEAVE && insn->opsize == 8)
+		emit_leave(t, i);
+	else
+		return false;
+	return true;
+}
+
+/* --- all --------------------------------------------------------------------- */
+
+void emit_interpret(struct translation *t, unsigned i)
+{
+	need_flags_saved(t, RFLAGS_STATUS);
+	code_u8(&t->c, 0xe9);
+	code_u32(&t->c, 0);
+	cold_add(t, COLD_INTERPRET, t->c.at - 4, insn_rip(t, i));
+	t->flags = FLAGS_SAVED;
+}
+
+static bool is_near_branch(const struct insn *insn)
+{
+	switch (insn->op) {
+	case OP_JCC:
+	case OP_JMP:
+	case OP_CALL:
+	case OP_RET:
+		return insn->opsize == 8;
+	default:
+		return false;
+	}
+}
+
+bool emit_insn(struct translation *t, unsigned i)
+{
+	const struct insn *insn = &t->insn[i];
+	const struct insn_row *row = insn_row(insn);
+	unsigned first_cold = t->colds;
+
+	if (is_near_branch(insn)) {
+		emit_branch(t, i);
+		return true;
+	}
+	if (insn->op == OP_LEA)
+		emit_lea(t, i);
+	else if (insn->op == OP_CLD || (row->attrs & ROW_NOSEG))
+		; /* DF is 0 here; prefetches and long NOPs do nothing */
+	else if (is_carried(t, insn))
+		emit_carried(t, i);
+	else if (!emit_stack(t, i))
+		emit_interpret(t, i);
+	cold_resume_here(t, first_cold);
+	return false;
+}

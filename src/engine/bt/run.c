@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The dispatcher: from s.rip to translated code and back, one instruction of
+ * the interpreter at a time where the code asks for it. All on the vCPU's own
+ * thread.
+ */
+#include <stddef.h>
+
+#include "base/log.h"
+#include "core/vm.h"
+#include "engine/bt/code.h"
+#include "engine/interp/block.h"
+#include "engine/interp/engine.h"
+#include "engine/interp/mmu.h"
+
+static struct bt_vcpu *bt_of(struct interp *cpu)
+{
+	return container_of(cpu, struct bt_vcpu, cpu);
+}
+
+static void count(struct bt_vcpu *vcpu, enum bt_event event)
+{
+	vcpu_event(vcpu->vcpu, event, 1);
+}
+
+/* --- flavour --------------------------------------------------------------- */
+
+#define MXCSR_MASKS 0x1f80
+#define FCW_MASKS   0x3f
+#define FSW_ES	    0x80
+
+static struct bt_flavour flavour_of(const struct interp *cpu)
+{
+	const struct cpu_state *s = &cpu->s;
+	bool has_units = !(s->cr0 & (CR0_EM | CR0_TS));
+	struct bt_flavour flavour = {
+		.view = cpu->view,
+		.has_smap = s->cr4 & CR4_SMAP,
+		.has_x87 = has_units && (s->fpu.fcw & FCW_MASKS) == FCW_MASKS &&
+			   !(s->fpu.fsw & FSW_ES),
+		.has_sse = has_units && (s->cr4 & CR4_OSFXSR) &&
+			   (s->fpu.mxcsr & MXCSR_MASKS) == MXCSR_MASKS,
+	};
+
+	flavour.has_avx = flavour.has_sse && (s->cr4 & CR4_OSXSAVE) &&
+			  (s->xcr0 & (XCR0_SSE | XCR0_AVX)) ==
+				  (XCR0_SSE | XCR0_AVX);
+	return flavour;
+}
+
+uint32_t bt_flavour_pack(const struct bt_flavour *flavour)
+{
+	return flavour->view | (uint32_t)flavour->has_smap << 2 |
+	       (uint32_t)flavour->has_x87 << 3 |
+	       (uint32_t)flavour->has_sse << 4 |
+	       (uint32_t)flavour->has_avx << 5;
+}
+
+/* The jump tables are per view: what else changes empties them. */
+static void choose_flavour(struct bt_vcpu *vcpu)
+{
+	struct bt_flavour flavour = flavour_of(&vcpu->cpu);
+	uint32_t old = bt_flavour_pack(&vcpu->flavour) >> 2;
+
+	vcpu->flavour = flavour;
+	if (bt_flavour_pack(&flavour) >> 2 != old)
+		bt_forget_jumps(vcpu);
+}
+
+/* --- what changed behind the translations' back ----------------------------- */
+
+static unsigned page_bit(uint64_t rip)
+{
+	return (rip >> PAGE_SHIFT) %
+	       (8 * sizeof(((struct bt_vcpu *)0)->jump_pages));
+}
+
+static bool may_have_jumps(const struct bt_vcpu *vcpu, uint64_t page)
+{
+	unsigned bit = page_bit(page);
+
+	return vcpu->jump_pages[bit / 64] & BIT(bit % 64);
+}
+
+static void forget_all(struct bt_vcpu *vcpu)
+{
+	bt_forget_jumps(vcpu);
+	bt_shadow_reset(vcpu);
+}
+
+/* The guest changed what linear addresses mean. */
+static void notice_flushes(struct bt_vcpu *vcpu)
+{
+	const struct tlb *tlb = &vcpu->cpu.tlb;
+	uint32_t flushes = tlb->page_flushes - vcpu->page_flushes;
+	bool is_new = tlb->generation[0] != vcpu->generation[0] ||
+		      tlb->generation[1] != vcpu->generation[1];
+
+	if (likely(!flushes && !is_new))
+		return;
+	if (is_new || flushes > 1 || may_have_jumps(vcpu, tlb->flushed_page))
+		forget_all(vcpu);
+	for (unsigned view = 0; view < MMU_VIEWS; view++)
+		bt_forget_stack(vcpu, view);
+	vcpu->generation[0] = tlb->generation[0];
+	vcpu->generation[1] = tlb->generation[1];
+	vcpu->page_flushes = tlb->page_flushes;
+}
+
+static void drop_everything(struct bt_vcpu *vcpu)
+{
+	struct bt_vm *bt = vcpu->bt;
+
+	bt_leave_guest(vcpu);
+	pthread_mutex_lock(&bt->lock);
+	vcpu->written_all = false;
+	atomic_store(&bt->is_remapped, false);
+	bt_cache_drop_all(vcpu);
+	pthread_mutex_unlock(&bt->lock);
+	bt_enter_guest(vcpu);
+}
+
+/* Code that this vCPU wrote to goes before it runs on. */
+static void serve_written(struct bt_vcpu *vcpu)
+{
+	while (unlikely(vcpu->written_count)) {
+		gpa_t gpa = vcpu->written[--vcpu->written_count];
+
+		bt_leave_guest(vcpu);
+		bt_drop_page(vcpu->bt, vcpu, gpa);
+		bt_enter_guest(vcpu);
+		count(vcpu, BT_PAGES_DROPPED);
+	}
+	if (unlikely(vcpu->written_all ||
+		     atomic_load_explicit(&vcpu->bt->is_remapped,
+					  memory_order_relaxed)))
+		drop_everything(vcpu);
+}
+
+bool bt_dirty(void *world, gpa_t gpa)
+{
+	struct bt_vcpu *vcpu = ((struct vcpu *)world)->engine;
+	struct bt_vm *bt = vcpu->bt;
+	uint64_t index = bt_page_index(bt, gpa);
+
+	interp_world_ops.dirty(world, gpa);
+	if (index == ~0ull || !atomic_load(&bt->has_code[index]))
+		return true;
+	vcpu->cpu.end_block = true;
+	for (unsigned i = 0; i < vcpu->written_count; i++)
+		if (vcpu->written[i] == gpa)
+			return false;
+	/* No instruction writes so many pages, but REP may: the element loop
+	 * ends with the block, so there is room again. */
+	if (vcpu->written_count < ARRAY_SIZE(vcpu->written))
+		vcpu->written[vcpu->written_count++] = gpa;
+	else
+		vcpu->written_all = true;
+	return false;
+}
+
+/* --- entering translated code ----------------------------------------------- */
+
+static void flags_to_code(struct bt_vcpu *vcpu)
+{
+	uint64_t rflags = vcpu->cpu.s.rflags;
+
+	vcpu->flags = (rflags & 0xd5) << 8 | (rflags >> 11 & 1);
+}
+
+static void flags_from_code(struct bt_vcpu *vcpu)
+{
+	uint64_t *rflags = &vcpu->cpu.s.rflags;
+
+	*rflags &= ~RFLAGS_STATUS;
+	*rflags |= (vcpu->flags >> 8 & 0xd5) | (vcpu->flags & 1) << 11;
+}
+
+static const uint32_t default_mxcsr = 0x1f80;
+
+/*
+ * The guest's vector state is the processor's only inside. XSAVE and XRSTOR
+ * with the three components (EDX:EAX = 7), standard format.
+ */
+static enum bt_exit run(struct bt_vcpu *vcpu, const void *code)
+{
+	vcpu->target = (uint64_t)code;
+	vcpu->exit_link = 0;
+	bt_vectors_to_area(vcpu);
+	flags_to_code(vcpu);
+	__asm__ volatile("xrstor64 %0"
+			 :
+			 : "m"(vcpu->xsave), "a"(7), "d"(0)
+			 : "memory");
+	vcpu->bt->stubs.enter(vcpu);
+	__asm__ volatile("xsave64 %0\n\tldmxcsr %1"
+			 : "=m"(vcpu->xsave)
+			 : "m"(default_mxcsr), "a"(7), "d"(0)
+			 : "memory");
+	flags_from_code(vcpu);
+	return (enum bt_exit)vcpu->exit_reason;
+}
+
+/* --- finding code ------------------------------------------------------------ */
+
+static void enter_jump(struct bt_vcpu *vcpu, const struct bt_block *block)
+{
+	unsigned bit = page_bit(block->rip);
+	struct bt_jump *jump =
+		&vcpu->jump[vcpu->flavour.view][bt_jump_index(block->rip)];
+
+	*jump = (struct bt_jump){ block->rip, block->entry_saved };
+	vcpu->jump_pages[bit / 64] |= BIT(bit % 64);
+}
+
+/* The branch that asked for this block goes there by itself next time. */
+static void chain(struct bt_vm *bt, const struct bt_block *block, uint64_t link)
+{
+	bool in_rflags = link & 1;
+	uint8_t *at = (uint8_t *)(link & ~1ull);
+	const uint8_t *target = in_rflags ? block->entry : block->entry_saved;
+
+	/* Aligned: whoever runs it sees the old target or the new. */
+	__atomic_store_n((int32_t *)bt_writable(bt, at),
+			 (int32_t)(target - (at + 4)), __ATOMIC_RELEASE);
+}
+
+/* The code for s.rip, or NULL: the interpreter's. Faults as a fetch. */
+static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
+			     uint32_t drops)
+{
+	struct bt_vm *bt = vcpu->bt;
+	struct bt_block *block;
+	const void *code = NULL;
+	gpa_t gpa;
+	const uint8_t *host = mem_fetch(&vcpu->cpu, vcpu->cpu.s.rip, &gpa);
+
+	if (!host)
+		return NULL;
+	count(vcpu, BT_DISPATCHES);
+	bt_leave_guest(vcpu);
+	pthread_mutex_lock(&bt->lock);
+	block = bt_block_find(bt, gpa, vcpu->cpu.s.rip,
+			      bt_flavour_pack(&vcpu->flavour));
+	if (!block) {
+		if (bt_cache_is_full(bt))
+			bt_cache_drop_all(vcpu);
+		block = bt_translate(vcpu, host, gpa);
+		count(vcpu, BT_BLOCKS);
+	}
+	if (block) {
+		enter_jump(vcpu, block);
+		if (link && atomic_load(&bt->drops) == drops)
+			chain(bt, block, link);
+		code = block->entry_saved;
+	}
+	pthread_mutex_unlock(&bt->lock);
+	bt_enter_guest(vcpu);
+	return code;
+}
+
+/* --- leaving for one instruction ---------------------------------------------- */
+
+static bool is_translatable(const struct interp *cpu)
+{
+	return cpu->mode == X86_MODE_64 && cpu->is_flat &&
+	       !(cpu->s.rflags & RFLAGS_DF);
+}
+
+static bool must_look(const struct interp *cpu)
+{
+	return cpu->end_block ||
+	       atomic_load_explicit(&cpu->attention, memory_order_relaxed);
+}
+
+/* STAC, LDMXCSR and the like change what code may run next. */
+static bool is_current(const struct bt_vcpu *vcpu)
+{
+	struct bt_flavour flavour = flavour_of(&vcpu->cpu);
+
+	return is_translatable(&vcpu->cpu) &&
+	       bt_flavour_pack(&flavour) == bt_flavour_pack(&vcpu->flavour);
+}
+
+static bool touches_vectors(const struct insn *insn)
+{
+	switch (insn->op) {
+	case OP_FXSAVE:
+	case OP_FXRSTOR:
+	case OP_XSAVE:
+	case OP_XSAVEC:
+	case OP_XSAVEOPT:
+	case OP_XSAVES:
+	case OP_XRSTOR:
+	case OP_XRSTORS:
+	case OP_XGETBV:
+	case OP_XSETBV:
+		return true;
+	default:
+		return insn_row(insn)->class != CLASS_GENERAL;
+	}
+}
+
+/* True: the guest goes on behind the instruction, and so may the code. */
+static bool interpret(struct bt_vcpu *vcpu)
+{
+	struct interp *cpu = &vcpu->cpu;
+	uint32_t drops = atomic_load(&vcpu->bt->drops);
+	const struct block *block = block_find(cpu, NULL);
+	const struct insn *insn = &block->op[0].insn;
+	uint64_t next = cpu->s.rip + insn->len;
+
+	count(vcpu, BT_INTERPRETED);
+	if (touches_vectors(insn))
+		bt_vectors_to_state(vcpu);
+	interp_one(cpu, block);
+	return cpu->s.rip == next && !must_look(cpu) && is_current(vcpu) &&
+	       atomic_load(&vcpu->bt->drops) == drops;
+}
+
+/* True: the stack's page is in struct bt_stack now. */
+static bool fill_stack(struct bt_vcpu *vcpu)
+{
+	struct interp *cpu = &vcpu->cpu;
+	gva_t gva = vcpu->address & PAGE_MASK;
+	struct walk_fault fault;
+	struct mem_place place;
+	uint8_t *host;
+
+	count(vcpu, BT_STACK_FILLS);
+	/* There already: the operand runs into the next page. */
+	if (vcpu->stack[cpu->view].page == gva)
+		return false;
+	if (!gva_is_canonical(gva) ||
+	    !mmu_translate(cpu, gva, MMU_WRITE, cpu->view, &place, &fault))
+		return false;
+	/* Only what the TLB keeps may be kept here. */
+	host = tlb_find(cpu, cpu->view, MMU_WRITE, gva, 1);
+	if (!host)
+		return false;
+	vcpu->stack[cpu->view] = (struct bt_stack){ .page = gva, .host = host };
+	return true;
+}
+
+/* Translated code, until it wants to go where no code of it is known yet. */
+static void run_translated(struct bt_vcpu *vcpu, uint64_t *link)
+{
+	const void *code = find_code(vcpu, *link, vcpu->link_drops);
+
+	*link = 0;
+	while (code) {
+		enum bt_exit reason = run(vcpu, code);
+
+		code = (const void *)vcpu->resume;
+		if (reason == BT_DISPATCH) {
+			*link = vcpu->exit_link;
+			vcpu->link_drops = atomic_load(&vcpu->bt->drops);
+			return;
+		}
+		if (reason == BT_ATTENTION)
+			return;
+		if (reason == BT_FILL_STACK && fill_stack(vcpu))
+			continue;
+		if (!interpret(vcpu) || reason == BT_FILL_STACK)
+			return;
+	}
+	interpret(vcpu);
+}
+
+void bt_run_code(struct interp *cpu)
+{
+	struct bt_vcpu *vcpu = bt_of(cpu);
+	uint64_t link = 0;
+
+	bt_enter_guest(vcpu);
+	do {
+		serve_written(vcpu);
+		notice_flushes(vcpu);
+		if (is_translatable(cpu)) {
+			choose_flavour(vcpu);
+			run_translated(vcpu, &link);
+		} else {
+			bt_vectors_to_state(vcpu);
+			interp_block(cpu);
+			link = 0;
+		}
+	} while (!must_look(cpu));
+	bt_leave_guest(vcpu);
+}
+
+void bt_run_aborted(struct interp *cpu)
+{
+	bt_leave_guest(bt_of(cpu));
+}
+
+void bt_sync(struct interp *cpu)
+{
+	bt_vectors_to_state(bt_of(cpu));
+}

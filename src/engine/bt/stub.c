@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The few pieces of code that everything else jumps to: into translated code,
+ * out of it, and from a guest address to its translation.
+ */
+#include "engine/bt/code.h"
+
+/* What the System V ABI has the callee keep. */
+static const uint8_t kept[] = { RBX, RBP, R12, R13, R14, R15 };
+
+/* Guest registers that live in host registers of their own. */
+static const uint8_t resident[] = { RAX, RCX, RDX, RBX, RBP, RSI, RDI,
+				    R8,	 R9,  R12, R13, R14, R15 };
+
+static void push(struct code *c, unsigned reg)
+{
+	if (reg >> 3)
+		code_u8(c, 0x41);
+	code_u8(c, 0x50 | (reg & 7));
+}
+
+static void pop(struct code *c, unsigned reg)
+{
+	if (reg >> 3)
+		code_u8(c, 0x41);
+	code_u8(c, 0x58 | (reg & 7));
+}
+
+/* jmp gs:[field] */
+static void jump_field(struct code *c, uint32_t field)
+{
+	code_u8(c, 0x65);
+	code_u8(c, 0xff);
+	code_u8(c, 4 << 3 | 4);
+	code_u8(c, 0x25);
+	code_u32(c, field);
+}
+
+static void make_enter(struct code *c)
+{
+	for (unsigned i = 0; i < sizeof(kept); i++)
+		push(c, kept[i]);
+	code_store(c, FIELD(host_rsp), RSP);
+	for (unsigned i = 0; i < sizeof(resident); i++)
+		code_load(c, resident[i], FIELD_GPR(resident[i]));
+	code_load(c, GUEST_RSP, FIELD_GPR(RSP));
+	code_load(c, RSP, FIELD(shadow_rsp));
+	jump_field(c, FIELD(target));
+}
+
+static void make_leave(struct code *c, enum bt_exit reason)
+{
+	for (unsigned i = 0; i < sizeof(resident); i++)
+		code_store(c, FIELD_GPR(resident[i]), resident[i]);
+	code_store(c, FIELD_GPR(RSP), GUEST_RSP);
+	code_store(c, FIELD(shadow_rsp), RSP);
+	code_constant(c, RAX, reason);
+	code_store(c, FIELD(exit_reason), RAX);
+	code_load(c, RSP, FIELD(host_rsp));
+	code_u8(c, 0xfc); /* cld */
+	for (unsigned i = sizeof(kept); i-- > 0;)
+		pop(c, kept[i]);
+	code_u8(c, 0xc3);
+}
+
+/*
+ * R10 is a guest address; bt_jump_index says where it would be. A poll stands
+ * here, as every cycle of indirect branches comes through.
+ */
+static void make_lookup(struct code *c, const struct bt_vm *bt, unsigned view)
+{
+	uint32_t rip = FIELD(jump[0][0].rip) +
+		       view * BT_JUMPS * (uint32_t)sizeof(struct bt_jump);
+	uint32_t target = rip + offsetof(struct bt_jump, code);
+	uint8_t *miss, *attention;
+
+	_Static_assert(sizeof(struct bt_jump) == 16, "scaled by SHL 4");
+	code_store(c, FIELD(spill[0]), RCX);
+	code_rr(c, OP_SIZE_32, 0x89, RCX, SCRATCH);
+	code_shr32(c, RCX, 7);
+	code_rr(c, OP_SIZE_32, 0x31, RCX, SCRATCH);
+	code_group1(c, OP_SIZE_32, 4, RCX, BT_JUMPS - 1);
+	code_u8(c, 0xc1); /* shl ecx, 4 */
+	code_u8(c, 0xe1);
+	code_u8(c, 4);
+	code_poll(c);
+	attention = code_jcc_forward(c, COND_NE);
+	code_gs_indexed(c, 0x3b, SCRATCH, RCX, rip);
+	miss = code_jcc_forward(c, COND_NE);
+	code_gs_indexed(c, 0x8b, SCRATCH, RCX, target);
+	code_load(c, RCX, FIELD(spill[0]));
+	code_u8(c, 0x41); /* jmp r10 */
+	code_u8(c, 0xff);
+	code_u8(c, 0xe2);
+	code_land(c, miss);
+	code_land(c, attention);
+	code_load(c, RCX, FIELD(spill[0]));
+	code_store(c, FIELD_RIP, SCRATCH);
+	code_jump(c, bt->stubs.dispatch);
+}
+
+/* mov r10, [rsp - 16]: the guest's return address, which RET left there. */
+static void load_returned(struct code *c)
+{
+	code_u8(c, 0x4c);
+	code_u8(c, 0x8b);
+	code_u8(c, 0x54);
+	code_u8(c, 0x24);
+	code_u8(c, 0xf0);
+}
+
+static void make_return_stubs(struct code *c, struct bt_vm *bt, unsigned view)
+{
+	bt->stubs.return_miss[view] = code_here(c);
+	load_returned(c);
+	code_jump(c, bt->stubs.lookup[view]);
+	/* The bottom frame has been taken: put it back for the next. */
+	bt->stubs.return_bottom[view] = code_here(c);
+	load_returned(c);
+	code_lea(c, RSP, RSP, -8);
+	code_jump(c, bt->stubs.lookup[view]);
+}
+
+void bt_stubs_make(struct bt_vm *bt)
+{
+	struct code c = {
+		.at = bt->writable,
+		.end = bt->writable + 65536,
+		.delta = bt->executable - bt->writable,
+	};
+
+	bt->stubs.enter = (void (*)(struct bt_vcpu *))code_here(&c);
+	make_enter(&c);
+	bt->stubs.dispatch = code_here(&c);
+	make_leave(&c, BT_DISPATCH);
+	bt->stubs.interpret_flags = code_here(&c);
+	code_save_flags(&c);
+	bt->stubs.interpret = code_here(&c);
+	make_leave(&c, BT_INTERPRET);
+	bt->stubs.stack = code_here(&c);
+	make_leave(&c, BT_FILL_STACK);
+	bt->stubs.attention = code_here(&c);
+	make_leave(&c, BT_ATTENTION);
+	for (unsigned view = 0; view < MMU_VIEWS; view++) {
+		bt->stubs.lookup[view] = code_here(&c);
+		make_lookup(&c, bt, view);
+		make_return_stubs(&c, bt, view);
+	}
+	bt->stubs.no_rip = code_here(&c);
+	code_constant(&c, SCRATCH, BT_NO_RIP);
+	code_store(&c, FIELD_RIP, SCRATCH);
+	code_jump(&c, bt->stubs.dispatch);
+	bt->used = bt->stubs_end =
+		align_up((uint64_t)(c.at - bt->writable), 64);
+}

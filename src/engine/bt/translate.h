@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the translator's files share: the block in the making. */
+#pragma once
+
+#include "engine/bt/code.h"
+
+/* Where the guest's status flags are at a point of the code. */
+enum flags_at {
+	FLAGS_DEAD, /* nobody will read them */
+	FLAGS_IN_RFLAGS,
+	FLAGS_SAVED, /* bt_vcpu.flags */
+};
+
+/* A piece to be emitted behind the block: what seldom runs. */
+enum cold_kind {
+	COLD_INTERPRET, /* the instruction, then on at `resume` */
+	COLD_STACK, /* fill struct bt_stack, then again at `resume` */
+	COLD_ATTENTION, /* leave at `rip` */
+	COLD_CALL, /* to `rip`, by a CALL of this page: may be chained */
+	COLD_CALL_FAR, /* to `rip` on another page */
+};
+
+struct cold {
+	enum cold_kind kind;
+	uint8_t *branch; /* displacement to land here */
+	uint8_t *resume; /* executable; NULL until known */
+	uint64_t rip;
+	unsigned spilled; /* register to reload from spill[0] */
+	bool restore_flags; /* before going on at `resume` */
+};
+
+#define TRANSLATE_INSNS_MAX 48
+#define TRANSLATE_COLD_MAX  (3 * TRANSLATE_INSNS_MAX)
+
+struct translation {
+	struct bt_vcpu *vcpu;
+	struct bt_vm *bt;
+	struct bt_flavour flavour;
+	struct code c;
+	uint64_t rip; /* of the block */
+	const uint8_t *bytes; /* of the page from there on */
+	unsigned room; /* to the end of the page */
+
+	unsigned count;
+	struct insn insn[TRANSLATE_INSNS_MAX];
+	uint16_t offset[TRANSLATE_INSNS_MAX + 1]; /* of insn i in bytes */
+	uint32_t live_after[TRANSLATE_INSNS_MAX]; /* status flags */
+
+	enum flags_at flags;
+	struct cold cold[TRANSLATE_COLD_MAX];
+	unsigned colds;
+	struct bt_block *block;
+};
+
+static inline uint64_t insn_rip(const struct translation *t, unsigned i)
+{
+	return t->rip + t->offset[i];
+}
+
+static inline const uint8_t *insn_bytes(const struct translation *t, unsigned i)
+{
+	return t->bytes + t->offset[i];
+}
+
+/* --- access.c: memory operands --- */
+
+/*
+ * Leaves the host address of [R10's effective address, +size) in R10, or goes
+ * to the interpreter for instruction i. Clobbers RFLAGS: flags that are live
+ * were saved before. `spare` is a register the instruction does not use; its
+ * value is kept (restored only if `reload`).
+ */
+void emit_translate(struct translation *t, unsigned i, unsigned size,
+		    enum mmu_access access, unsigned spare, bool reload,
+		    unsigned alignment);
+
+/* The same for an address on the stack's page: no spare register. */
+void emit_translate_stack(struct translation *t, unsigned i, unsigned size,
+			  uint8_t *retry);
+
+/* R10 = effective address of the memory operand of instruction i. */
+void emit_address(struct translation *t, unsigned i, unsigned spare);
+
+/* True for [RSP + displacement] alone, without FS or GS. */
+bool is_stack_operand(const struct insn *insn);
+
+/* A register that instruction i does not name, 0..15 but RSP, R10, R11, R12. */
+unsigned spare_register(uint32_t used);
+
+/* Instruction i by the interpreter, here and now. */
+void emit_interpret(struct translation *t, unsigned i);
+
+/* Adds a cold part whose branch is to be landed. */
+struct cold *cold_add(struct translation *t, enum cold_kind kind,
+		      uint8_t *branch, uint64_t rip);
+/* The instruction is complete: interpreted ones go on here. */
+void cold_resume_here(struct translation *t, unsigned first);
+void emit_cold(struct translation *t);
+
+/* --- flags --- */
+
+/* Before code of ours that clobbers RFLAGS while `live` are needed later. */
+void need_flags_saved(struct translation *t, uint32_t live);
+/* Before an instruction that reads flags, or writes only part of the live. */
+void need_flags_in_rflags(struct translation *t);
+
+/* Of the six, which may be read at `rip` before they are written. */
+uint32_t flags_needed_at(const struct translation *t, uint64_t rip);
+
+/* --- branch.c --- */
+
+/* Instruction i, a near branch; the block ends with it. */
+void emit_branch(struct translation *t, unsigned i);
+
+/* --- rules.c --- */
+
+/* Emits instruction i. True: the block ends with it. */
+bool emit_insn(struct translation *t, unsigned i);
+/* To `rip` by a direct jump at the end of the block, after instruction i. */
+void emit_goto(struct translation *t, unsigned i, uint64_t rip);
