@@ -19,7 +19,7 @@
 /* A program header of either class. */
 struct program_header {
 	uint32_t type;
-	uint64_t offset, paddr, file_size, memory_size, align;
+	uint64_t offset, paddr, vaddr, file_size, memory_size, align;
 };
 
 bool elf_is_likely(const struct boot_source *source)
@@ -38,14 +38,16 @@ static void read_program_header(const void *raw, bool is_64bit,
 
 	if (is_64bit) {
 		memcpy(&p64, raw, sizeof(p64));
-		*out = (struct program_header){ p64.p_type,  p64.p_offset,
-						p64.p_paddr, p64.p_filesz,
-						p64.p_memsz, p64.p_align };
+		*out = (struct program_header){ p64.p_type,   p64.p_offset,
+						p64.p_paddr,  p64.p_vaddr,
+						p64.p_filesz, p64.p_memsz,
+						p64.p_align };
 	} else {
 		memcpy(&p32, raw, sizeof(p32));
-		*out = (struct program_header){ p32.p_type,  p32.p_offset,
-						p32.p_paddr, p32.p_filesz,
-						p32.p_memsz, p32.p_align };
+		*out = (struct program_header){ p32.p_type,   p32.p_offset,
+						p32.p_paddr,  p32.p_vaddr,
+						p32.p_filesz, p32.p_memsz,
+						p32.p_align };
 	}
 }
 
@@ -103,6 +105,7 @@ static const char *add_segment(const struct boot_source *source,
 		.memory_size = header->memory_size,
 		.offset = header->offset,
 		.file_size = header->file_size,
+		.virtual_address = header->vaddr,
 	};
 
 	if (segment.memory_size == 0)
@@ -182,7 +185,23 @@ static bool is_inside_a_segment(const struct elf_image *image, uint64_t address)
 	return false;
 }
 
-const char *elf_parse(const struct boot_source *source, struct elf_image *image)
+static bool entry_to_physical(struct elf_image *image)
+{
+	if (is_inside_a_segment(image, image->entry))
+		return true;
+	for (unsigned i = 0; i < image->segment_count; i++) {
+		const struct elf_segment *s = &image->segment[i];
+
+		if (image->entry - s->virtual_address < s->memory_size) {
+			image->entry += s->address - s->virtual_address;
+			return true;
+		}
+	}
+	return false;
+}
+
+static const char *parse_file(const struct boot_source *source,
+			      struct elf_image *image)
 {
 	struct header_table table = { 0 };
 	struct program_header header;
@@ -215,9 +234,31 @@ const char *elf_parse(const struct boot_source *source, struct elf_image *image)
 		return reason;
 	if (!image->segment_count)
 		return "an ELF file with nothing to load";
+	return NULL;
+}
+
+const char *elf_parse(const struct boot_source *source, struct elf_image *image)
+{
+	const char *reason = parse_file(source, image);
+
+	if (reason)
+		return reason;
 	if (!is_inside_a_segment(image, image->has_pvh_entry ?
 						image->pvh_entry :
 						image->entry))
+		return "damaged: its entry point lies outside of what it loads";
+	return NULL;
+}
+
+const char *elf_parse_virtual(const struct boot_source *source,
+			      struct elf_image *image)
+{
+	const char *reason = parse_file(source, image);
+
+	if (reason)
+		return reason;
+	image->has_pvh_entry = false;
+	if (!entry_to_physical(image))
 		return "damaged: its entry point lies outside of what it loads";
 	return NULL;
 }

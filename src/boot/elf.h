@@ -16,6 +16,7 @@ struct elf_segment {
 	uint64_t address; /* physical */
 	uint64_t memory_size; /* the part past file_size is zero */
 	uint64_t offset, file_size;
+	uint64_t virtual_address;
 };
 
 struct elf_image {
@@ -37,3 +38,10 @@ bool elf_is_likely(const struct boot_source *source);
  */
 const char *elf_parse(const struct boot_source *source,
 		      struct elf_image *image);
+
+/*
+ * The same for a kernel that is entered where its ELF header says, whatever
+ * its notes say: an entry that is a virtual address becomes a physical one.
+ */
+const char *elf_parse_virtual(const struct boot_source *source,
+			      struct elf_image *image);

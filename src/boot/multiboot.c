@@ -129,19 +129,11 @@ const char *multiboot_parse(const struct boot_source *source,
 		return "its multiboot header asks for what nobody knows of";
 	if (flags & FLAG_HAS_ADDRESSES)
 		return take_addresses(source, header, (uint64_t)at, image);
-	reason = elf_parse(source, image);
+	/* GRUB takes 64-bit files, too, and their entry for 32-bit code. */
+	reason = elf_parse_virtual(source, image);
 	if (reason)
 		return reason;
-	/* A 64-bit file does: its entry is 32-bit code, as GRUB takes it. */
-	if (image->high > BIT(32))
-		return "wants to be loaded above 4 GiB";
-	/* The entry is the ELF header's, whatever notes there are. */
-	image->has_pvh_entry = false;
-	for (unsigned i = 0; i < image->segment_count; i++)
-		if (image->entry - image->segment[i].address <
-		    image->segment[i].memory_size)
-			return NULL;
-	return "damaged: its entry point lies outside of what it loads";
+	return image->high > BIT(32) ? "wants to be loaded above 4 GiB" : NULL;
 }
 
 /* --- the information, 3.3 -------------------------------------------------- */

@@ -27,11 +27,12 @@ const struct cpu_model cpu_models[] = {
 	{ "x86-64-v3", "Haswell's instructions (AVX2, BMI, FMA), and ADX, AES, "
 		       "RDRAND, RDPID; the default" },
 	{ "x86-64-v2", "SSE4.2, POPCNT, CMPXCHG16B; no AVX" },
+	{ "i686", "a 32-bit processor with SSE2: no PAE, no long mode" },
 	{ "host", "everything that the host has; engine kvm only" },
 	{ NULL, NULL },
 };
 
-enum model { MODEL_V2 = 2, MODEL_V3 = 3, MODEL_HOST = 9 };
+enum model { MODEL_I686 = 1, MODEL_V2 = 2, MODEL_V3 = 3, MODEL_HOST = 9 };
 
 /* Who must have it for a software engine to offer it. */
 enum carrier {
@@ -54,25 +55,25 @@ struct feature {
 	}
 
 static const struct feature features[] = {
-	ROW(1, 0, EDX, 0, 2, HOST, "fpu"),
-	ROW(1, 0, EDX, 2, 2, OURS, "de"),
-	ROW(1, 0, EDX, 3, 2, OURS, "pse"),
-	ROW(1, 0, EDX, 4, 2, OURS, "tsc"),
-	ROW(1, 0, EDX, 5, 2, OURS, "msr"),
+	ROW(1, 0, EDX, 0, 1, HOST, "fpu"),
+	ROW(1, 0, EDX, 2, 1, OURS, "de"),
+	ROW(1, 0, EDX, 3, 1, OURS, "pse"),
+	ROW(1, 0, EDX, 4, 1, OURS, "tsc"),
+	ROW(1, 0, EDX, 5, 1, OURS, "msr"),
 	ROW(1, 0, EDX, 6, 2, OURS, "pae"),
-	ROW(1, 0, EDX, 8, 2, HOST, "cx8"),
-	ROW(1, 0, EDX, 9, 2, OURS, "apic"),
-	ROW(1, 0, EDX, 11, 2, OURS, "sep"),
-	ROW(1, 0, EDX, 12, 2, OURS, "mtrr"),
-	ROW(1, 0, EDX, 13, 2, OURS, "pge"),
-	ROW(1, 0, EDX, 15, 2, HOST, "cmov"),
-	ROW(1, 0, EDX, 16, 2, OURS, "pat"),
+	ROW(1, 0, EDX, 8, 1, HOST, "cx8"),
+	ROW(1, 0, EDX, 9, 1, OURS, "apic"),
+	ROW(1, 0, EDX, 11, 1, OURS, "sep"),
+	ROW(1, 0, EDX, 12, 1, OURS, "mtrr"),
+	ROW(1, 0, EDX, 13, 1, OURS, "pge"),
+	ROW(1, 0, EDX, 15, 1, HOST, "cmov"),
+	ROW(1, 0, EDX, 16, 1, OURS, "pat"),
 	ROW(1, 0, EDX, 17, 2, OURS, "pse36"),
-	ROW(1, 0, EDX, 19, 2, OURS, "clflush"),
-	ROW(1, 0, EDX, 23, 2, HOST, "mmx"),
-	ROW(1, 0, EDX, 24, 2, HOST, "fxsr"),
-	ROW(1, 0, EDX, 25, 2, HOST, "sse"),
-	ROW(1, 0, EDX, 26, 2, HOST, "sse2"),
+	ROW(1, 0, EDX, 19, 1, OURS, "clflush"),
+	ROW(1, 0, EDX, 23, 1, HOST, "mmx"),
+	ROW(1, 0, EDX, 24, 1, HOST, "fxsr"),
+	ROW(1, 0, EDX, 25, 1, HOST, "sse"),
+	ROW(1, 0, EDX, 26, 1, HOST, "sse2"),
 	ROW(1, 0, ECX, 0, 2, HOST, "pni"),
 	ROW(1, 0, ECX, 1, 3, HOST, "pclmulqdq"),
 	ROW(1, 0, ECX, 9, 2, HOST, "ssse3"),
@@ -90,7 +91,7 @@ static const struct feature features[] = {
 	ROW(1, 0, ECX, 28, 3, HOST, "avx"),
 	ROW(1, 0, ECX, 29, 3, HOST, "f16c"),
 	ROW(1, 0, ECX, 30, 3, OURS, "rdrand"),
-	ROW(6, 0, EAX, 2, 2, OURS, "arat"),
+	ROW(6, 0, EAX, 2, 1, OURS, "arat"),
 	ROW(7, 0, EBX, 0, 2, OURS, "fsgsbase"),
 	ROW(7, 0, EBX, 1, 2, OURS, "tsc_adjust"),
 	ROW(7, 0, EBX, 3, 3, HOST, "bmi1"),
@@ -116,7 +117,7 @@ static const struct feature features[] = {
 	ROW(0x80000001, 0, EDX, 26, 2, OURS, "pdpe1gb"),
 	ROW(0x80000001, 0, EDX, 27, 2, OURS, "rdtscp"),
 	ROW(0x80000001, 0, EDX, 29, 2, OURS, "lm"),
-	ROW(0x80000007, 0, EDX, 8, 2, OURS, "nonstop_tsc"),
+	ROW(0x80000007, 0, EDX, 8, 1, OURS, "nonstop_tsc"),
 };
 
 /*
@@ -555,6 +556,8 @@ static void put_addresses(struct build *b)
 	if (b->model != MODEL_HOST)
 		bits = MIN(bits, CPU_PHYSICAL_BITS);
 	entry->eax = bits | 48 << 8;
+	if (b->model == MODEL_I686)
+		entry->eax = 32 | 32 << 8;
 	if (b->model == MODEL_HOST &&
 	    cpuid_has_bit(from, 7, 0, CPUID_ECX, 16)) /* LA57 */
 		entry->eax = bits | 57 << 8;
@@ -638,7 +641,8 @@ static void put_amd_copies(struct build *b)
 
 static int model_number(const char *name, enum model *model)
 {
-	static const enum model numbers[] = { MODEL_V3, MODEL_V2, MODEL_HOST };
+	static const enum model numbers[] = { MODEL_V3, MODEL_V2, MODEL_I686,
+					      MODEL_HOST };
 
 	for (unsigned i = 0; cpu_models[i].name; i++) {
 		size_t length = strlen(cpu_models[i].name);

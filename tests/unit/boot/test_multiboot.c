@@ -169,7 +169,14 @@ static void test_elf_of_either_class(void **state)
 	assert_null(parse(&image));
 	assert_int_equal(image.parsed.segment[0].address, LOAD);
 	assert_int_equal(image.parsed.entry, LOAD + 8);
-	elf.e_entry = LOAD + 0x200;
+	/* A virtual address is where its segment's bytes are. */
+	ph.p_vaddr = 0xc0000000 + LOAD;
+	elf.e_entry = ph.p_vaddr + 0x1ff;
+	memcpy(image.bytes, &elf, sizeof(elf));
+	memcpy(image.bytes + sizeof(elf), &ph, sizeof(ph));
+	assert_null(parse(&image));
+	assert_int_equal(image.parsed.entry, LOAD + 0x1ff);
+	elf.e_entry = ph.p_vaddr + 0x200;
 	memcpy(image.bytes, &elf, sizeof(elf));
 	assert_non_null(parse(&image));
 }
