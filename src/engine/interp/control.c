@@ -254,6 +254,9 @@ static void exec_mov_cr(struct interp *cpu, const struct insn *insn)
 /* General detect: a fault before the access (SDM 3, 17.2.4). */
 _Noreturn static void raise_general_detect(struct interp *cpu)
 {
+	/* A fault pushes RF set, but for an instruction breakpoint's
+	 * (17.3.1.1). */
+	cpu->s.rflags |= RFLAGS_RF;
 	cpu->pending = (struct cpu_event){
 		.is_valid = true,
 		.kind = CPU_EVENT_EXCEPTION,

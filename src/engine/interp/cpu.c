@@ -294,10 +294,9 @@ static bool step(struct interp *cpu)
 	uint64_t hits = code_hits(cpu);
 	const struct block *block;
 
-	if (hits) {
-		cpu->s.rflags |= RFLAGS_RF;
+	/* RF is pushed as it is, clear: the handler sets it (17.3.1.1). */
+	if (hits)
 		return deliver_debug(cpu, hits);
-	}
 	block = block_find(cpu, NULL);
 	block_length(cpu, block);
 	/* What MOV SS hit waits until after the instruction that follows. */

@@ -3,7 +3,9 @@
  * Hardware task switches, SDM 3, chapter 7: CALL, JMP, IRET and a fault through
  * a task gate, between 32- and 16-bit TSSs; what is saved, loaded, marked busy;
  * the T flag; what is refused, and in which task.
+ * The processor under the nested KVM is QEMU's, whose switch leaves RF out.
  * expect: status=0
+ * engines: interp
  */
 #include "start.inc"
 #include "steps.inc"

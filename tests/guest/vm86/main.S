@@ -2,8 +2,10 @@
 /*
  * Virtual-8086 mode, SDM 3, chapter 20: entry by IRET, exit by an interrupt,
  * what IOPL 0 refuses, INT n with and without CR4.VME, VIF and VIP, the I/O
- * bitmap, addresses that wrap in a segment.
+ * bitmap, limits. The processor under the nested KVM is QEMU's, which has no
+ * limits here.
  * expect: status=0
+ * engines: interp
  */
 #include "start.inc"
 #include "steps.inc"

@@ -44,7 +44,7 @@ static void test_code(void **state)
 	assert_int_equal(machine_vector(m), VECTOR_DB);
 	assert_int_equal(machine_frame_rip(m), MACHINE_CODE + 5);
 	assert_int_equal(hits(m), BIT(2));
-	assert_true(frame_flags(m) & RFLAGS_RF);
+	assert_false(frame_flags(m) & RFLAGS_RF); /* SDM 3, 17.3.1.1 */
 	assert_reg(m, RAX, 1);
 	/* with RF it goes on */
 	m->cpu->s.rip = MACHINE_CODE + 5;
