@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "core/msr.h"
 #include "core/vm.h"
+#include "x86/cpuid.h"
 #include "x86/msr.h"
 
 /* --- the MSRs (x2APIC) ----------------------------------------------------- */
@@ -92,13 +93,23 @@ static bool x2apic_write(struct lapic *lapic, unsigned reg, uint64_t value)
 
 /* --- IA32_APIC_BASE and the MSR table -------------------------------------- */
 
+static unsigned maxphyaddr(const struct lapic *lapic)
+{
+	const struct cpuid_table *cpuid = lapic->vcpu->vm->cpuid;
+	unsigned bits =
+		cpuid ? cpuid_value(cpuid, 0x80000008, 0, CPUID_EAX) & 0xff : 0;
+
+	return bits ? bits : 52;
+}
+
 /* The state machine of figure 10-27. False: #GP. */
 static bool write_base(struct lapic *lapic, uint64_t value)
 {
 	const uint64_t mode = APIC_BASE_ENABLED | APIC_BASE_X2APIC;
 	uint64_t from = lapic->base & mode, to = value & mode;
 
-	if (value & ~(APIC_BASE_PAGE | mode | APIC_BASE_BSP))
+	if (value & ~(APIC_BASE_PAGE | mode | APIC_BASE_BSP) ||
+	    value >> maxphyaddr(lapic))
 		return false;
 	if (to == APIC_BASE_X2APIC || (from == 0 && to == mode) ||
 	    (from == mode && to == APIC_BASE_ENABLED))
