@@ -43,6 +43,15 @@ static bool is_hypercall(enum x86_op op)
 	return op == OP_VMCALL || op == OP_VMMCALL;
 }
 
+/* Processors without TZCNT and LZCNT ignore the prefix (SDM 2, TZCNT, LZCNT):
+ * Linux relies on it. */
+static interp_fn *without_prefix(const struct interp *cpu, enum x86_op op)
+{
+	if (op == OP_TZCNT)
+		return cpu->blocks->handler[OP_BSF];
+	return op == OP_LZCNT ? cpu->blocks->handler[OP_BSR] : NULL;
+}
+
 interp_fn *interp_handler_find(const struct interp *cpu,
 			       const struct insn *insn)
 {
@@ -51,8 +60,11 @@ interp_fn *interp_handler_find(const struct interp *cpu,
 				   CLASS_AVX;
 	interp_fn *fn;
 
-	if (!cpu->blocks->has_feature[row->feature] && !is_hypercall(insn->op))
-		return exec_undefined;
+	if (!cpu->blocks->has_feature[row->feature] &&
+	    !is_hypercall(insn->op)) {
+		fn = without_prefix(cpu, insn->op);
+		return fn ? fn : exec_undefined;
+	}
 	fn = specialize(insn);
 	if (!fn)
 		fn = cpu->blocks->handler[insn->op];
