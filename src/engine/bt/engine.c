@@ -228,6 +228,11 @@ static int bt_memory_changed(struct vm *vm, const struct memory_slot *slot)
 	return interp_engine.memory_changed(vm, slot);
 }
 
+static void bt_a20_changed(struct vm *vm)
+{
+	interp_engine.a20_changed(vm);
+}
+
 static void bt_code_changed(struct vm *vm, gpa_t gpa, uint64_t size)
 {
 	struct bt_vm *bt = vm->engine;
@@ -282,6 +287,7 @@ const struct engine_ops bt_engine = {
 	.vm_create = bt_vm_create,
 	.vm_destroy = bt_vm_destroy,
 	.memory_changed = bt_memory_changed,
+	.a20_changed = bt_a20_changed,
 	.code_changed = bt_code_changed,
 	.dirty_log = bt_dirty_log,
 	.dirty_sync = bt_dirty_sync,
