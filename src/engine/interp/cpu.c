@@ -264,12 +264,9 @@ static bool deliver_debug(struct interp *cpu, uint64_t dr6)
 	return deliver(cpu, &event);
 }
 
-#define VENDOR_AUTH 0x68747541 /* "Auth": AMD */
-
 bool interp_is_amd(const struct interp *cpu)
 {
-	return cpu->cpuid &&
-	       cpuid_value(cpu->cpuid, 0, 0, CPUID_EBX) == VENDOR_AUTH;
+	return cpu->cpuid && cpuid_is_amd(cpu->cpuid);
 }
 
 /*

@@ -237,6 +237,9 @@ static bool is_exempt(const struct insn *insn)
 	case OP_GETSEC:
 	case OP_SYSENTER:
 		return true;
+	case OP_SYSCALL: /* AMD's alone outside 64-bit mode */
+	case OP_SYSRET:
+		return insn->mode != X86_MODE_64;
 	default:
 		return false;
 	}

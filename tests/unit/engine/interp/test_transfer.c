@@ -576,6 +576,48 @@ static void test_lar_lsl_verr(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* In compatibility mode AMD's processors go to CSTAR (APM 3, SYSCALL), Intel's
+ * have no such instruction there. */
+static void run_syscall32(struct world *w, uint32_t vendor)
+{
+	static struct cpuid_table cpuid;
+	struct cpu_state *s;
+
+	cpuid = (struct cpuid_table){
+		.count = 2,
+		.leaf = { { .leaf = 0, .eax = 1, .ebx = vendor },
+			  { .leaf = 0x80000001, .edx = ~0u } },
+	};
+	world_init(w, &cpuid);
+	world_long_mode(w, 3);
+	s = &w->cpu->s;
+	s->segment[SEG_CS].selector = WORLD_USER_CODE32;
+	s->segment[SEG_CS].attributes ^= SEGMENT_L | SEGMENT_DB;
+	s->msr.efer |= EFER_SCE;
+	s->msr.star = (uint64_t)WORLD_KERNEL_CODE << 32;
+	s->msr.cstar = 0x10100;
+	s->msr.lstar = 0x10200;
+	interp_mode_changed(w->cpu);
+	w->ram[0x10100] = 0xf4;
+	WORLD_CODE_BYTES(w, 0x0f, 0x05);
+	assert_int_equal(world_run(w), INTERP_WAIT);
+}
+
+static void test_syscall_compatibility_mode(void **state)
+{
+	static struct world world;
+
+	run_syscall32(&world, 0x68747541); /* "Auth" */
+	assert_int_equal(world.cpu->s.rip, 0x10101);
+	assert_int_equal(world.cpu->s.gpr[RCX], WORLD_CODE + 2);
+	assert_int_equal(world.cpu->mode, X86_MODE_64);
+	assert_int_equal(world.cpu->cpl, 0);
+	world_fini(&world);
+	run_syscall32(&world, 0x756e6547); /* "Genu" */
+	assert_int_equal(world_vector(&world), VECTOR_UD);
+	world_fini(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -586,6 +628,7 @@ int main(void)
 		TEST(test_iret_flags_by_level),
 		TEST(test_syscall_and_back),
 		TEST(test_syscall_faults),
+		cmocka_unit_test(test_syscall_compatibility_mode),
 		TEST(test_sysenter),
 		TEST(test_swapgs_and_bases),
 		TEST(test_far_jump),
