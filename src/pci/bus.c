@@ -156,6 +156,8 @@ int pci_device_add(struct pci_bus *bus, struct pci_device *pci, uint8_t devfn)
 		else if (bar->kind != PCI_BAR_NONE)
 			error = bus_add(&bus->vm->mmio, &bar->region);
 	}
+	if (pci->rom.size && !error)
+		error = bus_add(&bus->vm->mmio, &pci->rom);
 	memcpy(pci->initial, pci->config, sizeof(pci->initial));
 	bus->device[devfn] = pci;
 	/* A function above 0 makes function 0 say so. */

@@ -123,6 +123,48 @@ void pci_bar_init(struct pci_device *pci, unsigned index,
 		set(pci, offset + 4, 4, 0, ~(size - 1) >> 32);
 }
 
+#define ROM_ENABLE   BIT(0)
+#define ROM_SIZE_MIN 0x800u
+#define ROM_SIZE_MAX (16u << 20)
+
+static enum bus_result on_rom(void *device, struct access *access)
+{
+	const struct pci_device *pci = device;
+
+	if (access->is_write)
+		return BUS_UNHANDLED;
+	memcpy(&access->value, pci->rom_bytes + access->offset, access->size);
+	return BUS_HANDLED;
+}
+
+void pci_rom_init(struct pci_device *pci, const uint8_t *bytes, uint32_t size)
+{
+	BUG_ON(!is_power_of_two(size) || size < ROM_SIZE_MIN ||
+	       size > ROM_SIZE_MAX);
+	pci->rom_bytes = bytes;
+	pci->rom = (struct bus_region){
+		.name = pci->name,
+		.base = PCI_UNMAPPED,
+		.size = size,
+		.handler = on_rom,
+		.device = pci,
+	};
+	LOCKED(&pci->lock);
+	set(pci, PCI_ROM, 4, 0, ~(size - 1) | ROM_ENABLE);
+}
+
+/* Decoded when both the BAR and the command register say so. */
+static uint64_t rom_address(const struct pci_device *pci)
+{
+	uint32_t value = get(pci, PCI_ROM, 4);
+	uint64_t address = value & ~(uint32_t)(pci->rom.size - 1);
+
+	if (!(value & ROM_ENABLE) || !address ||
+	    !(get(pci, PCI_COMMAND, 2) & PCI_COMMAND_MEMORY))
+		return PCI_UNMAPPED;
+	return address;
+}
+
 /* Where the guest wants it, PCI_UNMAPPED where it does not or cannot. */
 static uint64_t bar_address(const struct pci_device *pci, unsigned index)
 {
@@ -150,6 +192,8 @@ static void update_bars(struct pci_device *pci)
 	struct vm *vm = pci->bus->vm;
 	unsigned i;
 
+	if (pci->rom.size && rom_address(pci) != pci->rom.base)
+		bus_move(&vm->mmio, &pci->rom, rom_address(pci));
 	for (i = 0; i < PCI_BARS; i++) {
 		struct pci_bar *bar = &pci->bar[i];
 		uint64_t address;

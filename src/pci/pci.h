@@ -42,6 +42,7 @@ enum {
 	PCI_BAR0 = 0x10,
 	PCI_SUBSYSTEM_VENDOR = 0x2c,
 	PCI_SUBSYSTEM = 0x2e,
+	PCI_ROM = 0x30,
 	PCI_CAPABILITIES = 0x34,
 	PCI_INTERRUPT_LINE = 0x3c,
 	PCI_INTERRUPT_PIN = 0x3d,
@@ -92,6 +93,8 @@ struct pci_device {
 	struct pci_bus *bus;
 	uint8_t devfn;
 	struct pci_bar bar[PCI_BARS];
+	struct bus_region rom; /* size 0: there is none */
+	const uint8_t *rom_bytes;
 	struct dma dma; /* enabled with bus mastering */
 	/*
 	 * After the guest wrote config space, or NULL. On a vCPU's thread,
@@ -178,6 +181,12 @@ void pci_device_init(struct pci_device *pci, const char *name,
 void pci_bar_init(struct pci_device *pci, unsigned index,
 		  enum pci_bar_kind kind, uint64_t size, bus_handler *handler,
 		  void *device, pthread_mutex_t *lock, uint8_t sizes);
+
+/**
+ * The expansion ROM BAR (6.2.5.2) shows `size` bytes, a power of two from 2 KiB
+ * to 16 MiB, which outlive the device. Firmware places and enables it.
+ */
+void pci_rom_init(struct pci_device *pci, const uint8_t *bytes, uint32_t size);
 
 /** The device has interrupt pin INTA. */
 void pci_intx_init(struct pci_device *pci);

@@ -81,6 +81,8 @@ static const struct pci_id id = {
 	.revision = 1,
 };
 
+static const uint8_t rom[2048] = { 0x55, 0xaa, 4, [2047] = 0x77 };
+
 static int setup(void **state)
 {
 	struct irq_line intx[PCI_INTX_LINES];
@@ -108,6 +110,7 @@ static int setup(void **state)
 	assert_int_equal(pci_device_add(&bus, &pci, PCI_DEVFN(3, 0)), 0);
 	pci_device_init(&other, "other", &id);
 	pci_intx_init(&other);
+	pci_rom_init(&other, rom, sizeof(rom));
 	assert_int_equal(pci_device_add(&bus, &other, PCI_DEVFN(3, 0)),
 			 -EEXIST);
 	assert_int_equal(pci_device_add(&bus, &other, PCI_DEVFN(11, 0)), 0);
@@ -331,17 +334,34 @@ static void intx_is_shared(void **state)
 	assert_false(level[3]);
 }
 
+static void expansion_rom(void **state)
+{
+	unsigned devfn = other.devfn;
+
+	put(devfn, 0x30, 4, 0xffffffff);
+	assert_int_equal(get(devfn, 0x30, 4), 0xfffff801);
+	put(devfn, 0x30, 4, 0xc8000001);
+	/* Memory accesses are off. */
+	assert_int_equal(go(&vm.mmio, 0xc8000000, 2, false, 0), 0xffff);
+	put(devfn, 4, 2, PCI_COMMAND_MEMORY);
+	assert_int_equal(go(&vm.mmio, 0xc8000000, 2, false, 0), 0xaa55);
+	assert_int_equal(go(&vm.mmio, 0xc80007ff, 1, false, 0), 0x77);
+	go(&vm.mmio, 0xc8000000, 2, true, 0);
+	assert_int_equal(go(&vm.mmio, 0xc8000000, 2, false, 0), 0xaa55);
+	put(devfn, 0x30, 4, 0xc8000000);
+	assert_int_equal(go(&vm.mmio, 0xc8000000, 2, false, 0), 0xffff);
+	/* A device without one. */
+	put(pci.devfn, 0x30, 4, 0xffffffff);
+	assert_int_equal(get(pci.devfn, 0x30, 4), 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(config_mechanisms),
-		T(read_only_stays),
-		T(bars),
-		T(assignment),
-		T(msi),
-		T(msix),
-		T(intx_is_shared),
+		T(expansion_rom), T(config_mechanisms), T(read_only_stays),
+		T(bars),	  T(assignment),	T(msi),
+		T(msix),	  T(intx_is_shared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
