@@ -459,20 +459,24 @@ static const struct {
 	uint32_t leaf, subleaf;
 	enum cpuid_register reg;
 	uint32_t ignored; /* bits that say something else */
+	/* What a software engine carries unasked: that it is unaffected, that
+	 * there is a register that says so, and that VERW clears buffers. */
+	uint32_t software;
 } feature_words[] = {
 	{ 1, 0, CPUID_ECX, BIT(27) | BIT(31) }, /* OSXSAVE, hypervisor */
 	{ 1, 0, CPUID_EDX, 0 },
 	{ 6, 0, CPUID_EAX, 0 },
 	{ 7, 0, CPUID_EBX, 0 },
 	{ 7, 0, CPUID_ECX, BIT(4) }, /* OSPKE */
-	{ 7, 0, CPUID_EDX, 0 },
+	{ 7, 0, CPUID_EDX, 0, BIT(10) | BIT(29) },
 	{ 7, 1, CPUID_EAX, 0 },
 	{ 7, 2, CPUID_EDX, 0 },
 	{ 0xd, 0, CPUID_EAX, 0 },
 	{ 0xd, 1, CPUID_EAX, 0 },
 	{ 0x80000001, 0, CPUID_ECX, 0 },
 	{ 0x80000001, 0, CPUID_EDX, 0 },
-	{ 0x80000008, 0, CPUID_EBX, 0 }, /* and AMD_UNAFFECTED */
+	/* SSB_NO, BTC_NO: APM 3, E.4.6 */
+	{ 0x80000008, 0, CPUID_EBX, 0, BIT(26) | BIT(29) },
 	{ 0x40000001, 0, CPUID_EAX, 0 },
 };
 
@@ -480,9 +484,6 @@ static const struct {
 #define UNAFFECTED                                                        \
 	(BIT(0) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(13) | BIT(14) | \
 	 BIT(15) | BIT(20) | BIT(24) | BIT(26) | BIT(27))
-
-/* AMD says the like in leaf 80000008h, EBX: SSB_NO, BTC_NO (APM 3, E.4.6). */
-#define AMD_UNAFFECTED ((uint32_t)(BIT(26) | BIT(29)))
 
 int state_check_cpu(const struct state_source *source,
 		    const struct cpuid_table *offer, bool is_software)
@@ -505,8 +506,8 @@ int state_check_cpu(const struct state_source *source,
 				   ~cpuid_value(offer, leaf, subleaf, reg) &
 				   ~feature_words[i].ignored;
 
-		if (leaf == 0x80000008 && is_software)
-			missing &= ~AMD_UNAFFECTED;
+		if (is_software)
+			missing &= ~feature_words[i].software;
 		if (missing)
 			return refuse(source,
 				      "its processor has features that this "
