@@ -413,6 +413,11 @@ static int load_image(struct machine *machine)
 
 	if (!config->kernel && !config->firmware && config->restore)
 		return 0;
+	if (config->kernel && config->firmware) {
+		log_error("--kernel and --firmware: firmware is not handed a "
+			  "kernel yet; name one of them");
+		return -EINVAL;
+	}
 	if (!config->kernel && !config->firmware) {
 		log_error("nothing to boot: name a --kernel or a --firmware");
 		return -EINVAL;

@@ -49,6 +49,8 @@ refused "no such kernel" 'nowhere.*No such file' --kernel "$TMPDIR/nowhere"
 refused "no such initrd" 'nowhere.*No such file' \
 	--kernel "$cloud" --initrd "$TMPDIR/nowhere"
 refused "no kernel" 'kernel'
+refused "a kernel for firmware to start" "firmware" \
+	--kernel "$cloud" --firmware "$cloud"
 truncate -s 700M "$TMPDIR/huge"
 refused "an initrd larger than memory" "$TMPDIR/huge" \
 	--kernel "$cloud" --initrd "$TMPDIR/huge" -m 512M
