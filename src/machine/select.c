@@ -55,7 +55,8 @@ const struct engine_ops *engine_select(const char *name)
 		return select_auto();
 	engine = find(name);
 	if (!engine) {
-		log_error("--engine %s: there are auto, kvm, interp and bt", name);
+		log_error("--engine %s: there are auto, kvm, interp and bt",
+			  name);
 		return NULL;
 	}
 	engine->probe(&probe);
