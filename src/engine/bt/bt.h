@@ -173,6 +173,8 @@ struct bt_site {
 
 #define BT_BUCKETS    65536
 #define BT_CACHE_SIZE (64ull << 20)
+/* A block's code is shorter than this, cold parts included. */
+#define BT_BLOCK_ROOM 65536
 #define BT_SITES_MAX  (1u << 20)
 
 /* What jumps out of blocks and between vCPU and C: made once. */

@@ -25,9 +25,6 @@
 #include "core/vm.h"
 #include "engine/bt/code.h"
 
-/* A block's code is shorter than this, cold parts included. */
-#define BLOCK_ROOM 65536
-
 uint64_t bt_page_index(struct bt_vm *bt, gpa_t gpa)
 {
 	struct memory_slot slot;
@@ -318,7 +315,7 @@ void bt_drop_page(struct bt_vm *bt, struct bt_vcpu *vcpu, gpa_t gpa)
 
 bool bt_cache_is_full(const struct bt_vm *bt)
 {
-	return bt->used + BLOCK_ROOM > BT_CACHE_SIZE ||
+	return bt->used + BT_BLOCK_ROOM > BT_CACHE_SIZE ||
 	       bt->sites + 64 > BT_SITES_MAX;
 }
 

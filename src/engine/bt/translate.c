@@ -15,8 +15,6 @@
 
 #include "x86/decode.h"
 
-#define BLOCK_ROOM 65536
-
 /* --- decode ------------------------------------------------------------------ */
 
 static bool ends_block(const struct insn *insn)
@@ -172,7 +170,7 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host,
 		.room = (unsigned)(PAGE_SIZE - (gpa & ~PAGE_MASK)),
 		.c = {
 			.at = bt->writable + bt->used,
-			.end = bt->writable + bt->used + BLOCK_ROOM,
+			.end = bt->writable + bt->used + BT_BLOCK_ROOM,
 			.delta = bt->executable - bt->writable,
 		},
 	};
