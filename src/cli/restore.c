@@ -2,11 +2,9 @@
 /* ringfence restore: goes on from a state file. */
 #include <string.h>
 
-#include "base/log.h"
 #include "cli/cli.h"
-#include "cli/suboption.h"
+#include "cli/start.h"
 #include "core/vm.h"
-#include "host/registry.h"
 #include "machine/machine.h"
 
 enum {
@@ -105,25 +103,8 @@ static int restore(const struct arguments *arguments)
 		.stat_json = arguments->is_given[RESTORE_JSON],
 		.stat_file = text[RESTORE_STAT_FILE],
 	};
-	struct suboptions engine;
-	struct machine *machine;
-	int status;
 
-	if (config.name && !registry_name_is_valid(config.name)) {
-		log_error("--name %s: letters, digits, '.', '_' and '-', at "
-			  "most 64, and not digits only",
-			  config.name);
-		return STATUS_OUR_ERROR;
-	}
-	if (suboptions_parse("--engine", text[RESTORE_ENGINE], &engine))
-		return STATUS_OUR_ERROR;
-	config.engine = engine.first;
-	config.engine_options = engine.option;
-	if (machine_create(&config, &machine))
-		return STATUS_OUR_ERROR;
-	status = machine_run(machine);
-	machine_destroy(machine);
-	return status;
+	return start_machine(&config, text[RESTORE_ENGINE]);
 }
 
 const struct command command_restore = {

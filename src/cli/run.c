@@ -7,9 +7,9 @@
 #include "base/bits.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/start.h"
 #include "cli/suboption.h"
 #include "core/vm.h"
-#include "host/registry.h"
 #include "machine/machine.h" /* and its x86/cpu_model.h */
 
 /* What leaves room for PCI below the 40 address bits that guests are told. */
@@ -114,19 +114,6 @@ static int list_cpu_models(void)
 	return 0;
 }
 
-/* "auto" and its like; keys belong to an engine that was named. */
-static int parse_engine(const char *text, struct suboptions *engine)
-{
-	if (suboptions_parse("--engine", text, engine))
-		return -EINVAL;
-	if (!engine->first) {
-		log_error("--engine %s: which engine? auto, kvm, interp or bt",
-			  text);
-		return -EINVAL;
-	}
-	return 0;
-}
-
 static int parse_machine(const char *text, struct machine_config *config)
 {
 	const struct {
@@ -195,9 +182,6 @@ static int run(const struct arguments *arguments)
 		.stat_json = arguments->is_given[RUN_JSON],
 		.stat_file = text[RUN_STAT_FILE],
 	};
-	struct suboptions engine;
-	struct machine *machine;
-	int status;
 
 	if (config.cpu && strcmp(config.cpu, "help") == 0)
 		return list_cpu_models();
@@ -205,23 +189,9 @@ static int run(const struct arguments *arguments)
 		log_error("run: which kernel? --kernel FILE");
 		return STATUS_OUR_ERROR;
 	}
-	if (config.name && !registry_name_is_valid(config.name)) {
-		log_error("--name %s: letters, digits, '.', '_' and '-', at "
-			  "most 64, and not digits only",
-			  config.name);
-		return STATUS_OUR_ERROR;
-	}
-	if (parse_engine(text[RUN_ENGINE], &engine))
-		return STATUS_OUR_ERROR;
 	if (parse_machine(text[RUN_MACHINE], &config))
 		return STATUS_OUR_ERROR;
-	config.engine = engine.first;
-	config.engine_options = engine.option;
-	if (machine_create(&config, &machine))
-		return STATUS_OUR_ERROR;
-	status = machine_run(machine);
-	machine_destroy(machine);
-	return status;
+	return start_machine(&config, text[RUN_ENGINE]);
 }
 
 const struct command command_run = {
