@@ -133,6 +133,9 @@ static void emit_return_site(struct translation *t, unsigned i, uint64_t rip)
 		emit_check_half(t, 0, (uint32_t)rip);
 		emit_check_half(t, 4, (uint32_t)(rip >> 32));
 	}
+	/* What was called may have changed the view: STAC, SYSCALL. */
+	code_gs_imm8(c, 0x80, 7, FIELD(cpu.view), t->flavour.view);
+	code_jcc(c, COND_NE, bt->stubs.return_miss[t->flavour.view]);
 	t->flags = FLAGS_SAVED;
 	emit_goto(t, i, rip);
 }

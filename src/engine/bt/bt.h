@@ -140,6 +140,8 @@ struct bt_vcpu {
 	uint64_t address;
 	uint64_t exit_link;
 	uint64_t exit_reason;
+	uint64_t tsc_offset; /* guest TSC less host TSC, TSC_ADJUST aside */
+	bool has_waiting; /* an interrupt or NMI that is held off */
 	struct bt_stack stack[MMU_VIEWS];
 	struct bt_jump jump[MMU_VIEWS][BT_JUMPS];
 	_Alignas(64) uint8_t xsave[BT_XSAVE_SIZE];
@@ -188,6 +190,9 @@ struct bt_stubs {
 	uint8_t *lookup[MMU_VIEWS]; /* flags saved; R10: where to go */
 	uint8_t *return_miss[MMU_VIEWS]; /* from a return site */
 	uint8_t *return_bottom[MMU_VIEWS];
+	uint8_t *lookup_now; /* as lookup, by the view of now */
+	uint8_t *syscall; /* flags saved; R10: the next instruction's address */
+	uint8_t *sysret; /* flags saved; s.rip is set */
 	uint8_t *no_rip; /* of empty jumps */
 };
 
@@ -197,6 +202,7 @@ struct bt_vm {
 	int fd;
 	uint8_t *writable, *executable; /* two mappings of one memfd */
 	uint8_t *nowhere; /* a page for empty struct bt_stack */
+	bool has_tsc; /* the guest's is the host's and an offset */
 	size_t used, stubs_end;
 	struct bt_stubs stubs;
 	struct bt_block *bucket[BT_BUCKETS];
@@ -269,6 +275,13 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host,
 /* --- stub.c ---------------------------------------------------------------- */
 
 void bt_stubs_make(struct bt_vm *bt);
+
+/* --- syscall.c ------------------------------------------------------------- */
+
+struct code;
+
+/* The stubs of what changes the privilege level. */
+void bt_transfer_stubs_make(struct code *c, struct bt_vm *bt);
 
 /* Empties the shadow stack, down to its bottom frame. */
 void bt_shadow_reset(struct bt_vcpu *vcpu);

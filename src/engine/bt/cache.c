@@ -58,6 +58,7 @@ int bt_vm_init(struct bt_vm *bt, struct vm *vm)
 	memset(bt, 0, sizeof(*bt));
 	bt->vm = vm;
 	bt->fd = -1;
+	bt->has_tsc = vm->clock.has_host_tsc;
 	pthread_mutex_init(&bt->lock, NULL);
 	bt->page = calloc(pages, sizeof(*bt->page));
 	bt->has_code = calloc(pages, sizeof(*bt->has_code));

@@ -77,6 +77,38 @@ static inline void code_gs_indexed(struct code *c, unsigned opcode,
 	code_u32(c, field);
 }
 
+static inline void code_bytes(struct code *c, const uint8_t *bytes, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		code_u8(c, bytes[i]);
+}
+
+/* Instructions without an operand that varies, byte by byte. */
+#define CODE(c, ...)                                      \
+	code_bytes((c), (const uint8_t[]){ __VA_ARGS__ }, \
+		   sizeof((const uint8_t[]){ __VA_ARGS__ }))
+
+/* op gs:[field], imm32: C7 MOV, 81 group 1, F7 TEST, by opcode and digit. */
+static inline void code_gs_imm(struct code *c, unsigned wide, unsigned opcode,
+			       unsigned digit, uint32_t field, uint32_t value)
+{
+	CODE(c, 0x65);
+	if (wide)
+		code_u8(c, 0x48);
+	CODE(c, opcode, digit << 3 | 4, 0x25);
+	code_u32(c, field);
+	code_u32(c, value);
+}
+
+/* The same on a byte: C6 MOV, 80 group 1, F6 TEST. */
+static inline void code_gs_imm8(struct code *c, unsigned opcode, unsigned digit,
+				uint32_t field, unsigned value)
+{
+	CODE(c, 0x65, opcode, digit << 3 | 4, 0x25);
+	code_u32(c, field);
+	code_u8(c, value);
+}
+
 static inline void code_load(struct code *c, unsigned reg, uint32_t field)
 {
 	code_gs(c, OP_SIZE_64, 0x8b, reg, field);
@@ -199,7 +231,14 @@ static inline void code_jcc(struct code *c, unsigned condition,
 	code_rel32(c, target);
 }
 
-enum { COND_E = 4, COND_NE = 5, COND_A = 7 };
+enum {
+	COND_B = 2,
+	COND_AE = 3,
+	COND_E = 4,
+	COND_NE = 5,
+	COND_BE = 6,
+	COND_A = 7,
+};
 
 /* A forward branch whose target comes later: its displacement's place. */
 static inline uint8_t *code_jcc_forward(struct code *c, unsigned condition)

@@ -204,6 +204,7 @@ static enum run_result bt_run(struct vcpu *vcpu, const struct run_until *until)
 	enum run_result result;
 
 	current = bt;
+	bt->tsc_offset = clock_tsc_offset(&vcpu->vm->clock);
 	sigaltstack(&stack, NULL);
 	sigaction(SIGSEGV, &action, NULL);
 	if (syscall(SYS_arch_prctl, ARCH_SET_GS, bt)) {

@@ -217,6 +217,17 @@ static void emit_operand_address(struct translation *t, unsigned i,
 			       spare, reload, alignment);
 }
 
+/* The host register that DIV divides by; NO_REGISTER: memory. */
+static unsigned divisor(const struct insn *insn,
+			const struct temporaries *temps)
+{
+	const struct operand *operand = &insn->operand[0];
+
+	return operand->kind == OPND_REG && operand->reg < INSN_REG_AH ?
+		       temps->rename.to[operand->reg] :
+		       NO_REGISTER;
+}
+
 static void emit_carried(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
@@ -239,7 +250,14 @@ static void emit_carried(struct translation *t, unsigned i)
 		need_flags_saved(t, read | kept);
 		emit_operand_address(t, i, memory);
 	}
+	if (insn->op == OP_DIV || insn->op == OP_IDIV)
+		need_flags_saved(t, kept);
 	load_temporaries(t, &temps);
+	if ((insn->op == OP_DIV || insn->op == OP_IDIV) &&
+	    !emit_divide_check(t, i, divisor(insn, &temps))) {
+		emit_interpret(t, i);
+		return;
+	}
 	if (read || (written && kept))
 		need_flags_in_rflags(t);
 	for (unsigned n = 0; n < length; n++)
@@ -313,6 +331,18 @@ static void emit_push(struct translation *t, unsigned i)
 	code_lea(c, GUEST_RSP, GUEST_RSP, -8);
 }
 
+/* PUSH of a word in memory. */
+static void emit_push_memory(struct translation *t, unsigned i)
+{
+	struct code *c = &t->c;
+
+	need_flags_saved(t, t->live_after[i]);
+	emit_operand_address(t, i, &t->insn[i].operand[0]);
+	emit_at_scratch(c, 0x8b, SCRATCH);
+	code_store(c, FIELD(spill[1]), SCRATCH);
+	emit_push_spilled(t, i);
+}
+
 static void emit_pop(struct translation *t, unsigned i)
 {
 	unsigned reg = t->insn[i].operand[0].reg;
@@ -358,6 +388,9 @@ static bool emit_stack(struct translation *t, unsigned i)
 
 	if (insn->op == OP_PUSH && is_simple)
 		emit_push(t, i);
+	else if (insn->op == OP_PUSH && insn->opsize == 8 &&
+		 operand->kind == OPND_MEM)
+		emit_push_memory(t, i);
 	else if (insn->op == OP_POP && is_simple)
 		emit_pop(t, i);
 	else if (insn->op == OP_LEAVE && insn->opsize == 8)
@@ -371,7 +404,9 @@ static bool emit_stack(struct translation *t, unsigned i)
 
 void emit_interpret(struct translation *t, unsigned i)
 {
-	need_flags_saved(t, RFLAGS_STATUS);
+	const struct insn *insn = &t->insn[i];
+
+	need_flags_saved(t, t->live_after[i] | insn_reads_status(insn));
 	code_u8(&t->c, 0xe9);
 	code_u32(&t->c, 0);
 	cold_add(t, COLD_INTERPRET, t->c.at - 4, insn_rip(t, i));
@@ -400,6 +435,16 @@ bool emit_insn(struct translation *t, unsigned i)
 	if (is_near_branch(insn)) {
 		emit_branch(t, i);
 		return true;
+	}
+	switch (emit_system(t, i)) {
+	case CARRIED_AND_ENDS:
+		cold_resume_here(t, first_cold);
+		return true;
+	case CARRIED:
+		cold_resume_here(t, first_cold);
+		return false;
+	case CARRIED_NOT:
+		break;
 	}
 	if (insn->op == OP_LEA)
 		emit_lea(t, i);

@@ -198,6 +198,7 @@ static enum bt_exit run(struct bt_vcpu *vcpu, const void *code)
 			 : "m"(default_mxcsr), "a"(7), "d"(0)
 			 : "memory");
 	flags_from_code(vcpu);
+	vcpu->flavour.view = vcpu->cpu.view; /* which code changes */
 	return (enum bt_exit)vcpu->exit_reason;
 }
 
@@ -264,7 +265,7 @@ static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 static bool is_translatable(const struct interp *cpu)
 {
 	return cpu->mode == X86_MODE_64 && cpu->is_flat &&
-	       !(cpu->s.rflags & RFLAGS_DF);
+	       (cpu->cpl == 0 || cpu->cpl == 3) && !(cpu->s.rflags & RFLAGS_DF);
 }
 
 static bool must_look(const struct interp *cpu)
@@ -372,6 +373,8 @@ void bt_run_code(struct interp *cpu)
 	struct bt_vcpu *vcpu = bt_of(cpu);
 	uint64_t link = 0;
 
+	vcpu->has_waiting = cpu->s.nmi_is_pending ||
+			    cpu->ops->has_interrupt(cpu->world);
 	bt_enter_guest(vcpu);
 	do {
 		serve_written(vcpu);

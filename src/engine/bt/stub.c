@@ -109,16 +109,29 @@ static void load_returned(struct code *c)
 	code_u8(c, 0xf0);
 }
 
+/* By the view that the vCPU is in: where a shadow stack's frame leads may be
+ * left with another than it was pushed in. */
+static void make_lookup_now(struct code *c, struct bt_vm *bt)
+{
+	bt->stubs.lookup_now = code_here(c);
+	code_gs_imm8(c, 0x80, 7, FIELD(cpu.view), MMU_SUPERVISOR);
+	code_jcc(c, COND_B, bt->stubs.lookup[MMU_USER]);
+	code_jcc(c, COND_E, bt->stubs.lookup[MMU_SUPERVISOR]);
+	code_jump(c, bt->stubs.lookup[MMU_SMAP]);
+	_Static_assert(MMU_USER < MMU_SUPERVISOR && MMU_SUPERVISOR < MMU_SMAP,
+		       "by one comparison");
+}
+
 static void make_return_stubs(struct code *c, struct bt_vm *bt, unsigned view)
 {
 	bt->stubs.return_miss[view] = code_here(c);
 	load_returned(c);
-	code_jump(c, bt->stubs.lookup[view]);
+	code_jump(c, bt->stubs.lookup_now);
 	/* The bottom frame has been taken: put it back for the next. */
 	bt->stubs.return_bottom[view] = code_here(c);
 	load_returned(c);
 	code_lea(c, RSP, RSP, -8);
-	code_jump(c, bt->stubs.lookup[view]);
+	code_jump(c, bt->stubs.lookup_now);
 }
 
 void bt_stubs_make(struct bt_vm *bt)
@@ -144,8 +157,11 @@ void bt_stubs_make(struct bt_vm *bt)
 	for (unsigned view = 0; view < MMU_VIEWS; view++) {
 		bt->stubs.lookup[view] = code_here(&c);
 		make_lookup(&c, bt, view);
-		make_return_stubs(&c, bt, view);
 	}
+	make_lookup_now(&c, bt);
+	for (unsigned view = 0; view < MMU_VIEWS; view++)
+		make_return_stubs(&c, bt, view);
+	bt_transfer_stubs_make(&c, bt);
 	bt->stubs.no_rip = code_here(&c);
 	code_constant(&c, SCRATCH, BT_NO_RIP);
 	code_store(&c, FIELD_RIP, SCRATCH);

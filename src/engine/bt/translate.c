@@ -36,7 +36,7 @@ static void decode_block(struct translation *t)
 			break;
 		t->offset[t->count++] = (uint16_t)offset;
 		offset += insn->len;
-		if (ends_block(insn))
+		if (ends_block(insn) || system_changes_view(insn))
 			break;
 	}
 	t->offset[t->count] = (uint16_t)offset;
@@ -46,12 +46,12 @@ static void decode_block(struct translation *t)
 
 /* The interpreter looks at all of them when it takes an instruction over, and
  * what it does then may show them (PUSHF, SYSCALL). */
-static uint32_t flags_read(const struct insn *insn)
+uint32_t insn_reads_status(const struct insn *insn)
 {
 	const struct insn_row *row = insn_row(insn);
 
 	if (row->bt == BT_COPY || row->bt == BT_MEM || row->bt == BT_STACK ||
-	    row->bt == BT_BRANCH)
+	    row->bt == BT_BRANCH || system_ignores_status(insn))
 		return row->flags_read & RFLAGS_STATUS;
 	return RFLAGS_STATUS;
 }
@@ -73,7 +73,7 @@ uint32_t flags_needed_at(const struct translation *t, uint64_t rip)
 		    insn_decode(&insn, page + offset, PAGE_SIZE - offset,
 				X86_MODE_64) <= 0)
 			break;
-		needed |= flags_read(&insn) & open;
+		needed |= insn_reads_status(&insn) & open;
 		open &= ~insn_row(&insn)->flags_written;
 		if (ends_block(&insn))
 			break;
@@ -107,7 +107,7 @@ static uint32_t find_live_flags(struct translation *t)
 
 		t->live_after[i] = live;
 		live &= ~insn_row(insn)->flags_written;
-		live |= flags_read(insn);
+		live |= insn_reads_status(insn);
 	}
 	return live & RFLAGS_STATUS;
 }

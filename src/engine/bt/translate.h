@@ -30,7 +30,7 @@ struct cold {
 };
 
 #define TRANSLATE_INSNS_MAX 48
-#define TRANSLATE_COLD_MAX  (3 * TRANSLATE_INSNS_MAX)
+#define TRANSLATE_COLD_MAX  (6 * TRANSLATE_INSNS_MAX)
 
 struct translation {
 	struct bt_vcpu *vcpu;
@@ -107,6 +107,9 @@ void need_flags_in_rflags(struct translation *t);
 /* Of the six, which may be read at `rip` before they are written. */
 uint32_t flags_needed_at(const struct translation *t, uint64_t rip);
 
+/* Of the six, which an instruction looks at, here or in the interpreter. */
+uint32_t insn_reads_status(const struct insn *insn);
+
 /* --- branch.c --- */
 
 /* Instruction i, a near branch; the block ends with it. */
@@ -118,3 +121,19 @@ void emit_branch(struct translation *t, unsigned i);
 bool emit_insn(struct translation *t, unsigned i);
 /* To `rip` by a direct jump at the end of the block, after instruction i. */
 void emit_goto(struct translation *t, unsigned i, uint64_t rip);
+
+/* --- system.c --- */
+
+enum carried { CARRIED_NOT, CARRIED, CARRIED_AND_ENDS };
+
+/* Emits instruction i if it is one of this file's. */
+enum carried emit_system(struct translation *t, unsigned i);
+/* Its meaning does not depend on status flags, in the interpreter either. */
+bool system_ignores_status(const struct insn *insn);
+/* The code behind it runs in another view. */
+bool system_changes_view(const struct insn *insn);
+/* PUSH of what FIELD(spill[1]) holds, as all of instruction i. */
+void emit_push_spilled(struct translation *t, unsigned i);
+/* Before a DIV or IDIV by host register `by`, or by [R10] (NO_REGISTER): those
+ * that raise #DE go to the interpreter. False: all of them must. */
+bool emit_divide_check(struct translation *t, unsigned i, unsigned by);

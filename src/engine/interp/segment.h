@@ -9,6 +9,20 @@
 #include "engine/interp/interp.h"
 #include "x86/segment.h"
 
+/* What SYSCALL and its kin load, whatever the tables say (SDM 3, 5.8.7), less
+ * DPL and L or D. */
+#define SEGMENT_FLAT_CODE                                          \
+	(SEGMENT_P | SEGMENT_S | SEGMENT_CODE | SEGMENT_WRITABLE | \
+	 SEGMENT_ACCESSED | SEGMENT_G)
+#define SEGMENT_FLAT_DATA                                              \
+	(SEGMENT_P | SEGMENT_S | SEGMENT_WRITABLE | SEGMENT_ACCESSED | \
+	 SEGMENT_G | SEGMENT_DB)
+
+/* What SYSRET takes over from R11. */
+#define SYSRET_FLAGS                                                       \
+	(RFLAGS_STATUS | RFLAGS_TF | RFLAGS_IF | RFLAGS_DF | RFLAGS_IOPL | \
+	 RFLAGS_NT | RFLAGS_AC | RFLAGS_VIF | RFLAGS_VIP | RFLAGS_ID)
+
 /* A descriptor in memory. */
 struct descriptor {
 	gva_t address;

@@ -7,27 +7,20 @@
 #include "engine/interp/operand.h"
 #include "engine/interp/segment.h"
 
-#define FLAT_CODE                                                  \
-	(SEGMENT_P | SEGMENT_S | SEGMENT_CODE | SEGMENT_WRITABLE | \
-	 SEGMENT_ACCESSED | SEGMENT_G)
-#define FLAT_DATA                                                      \
-	(SEGMENT_P | SEGMENT_S | SEGMENT_WRITABLE | SEGMENT_ACCESSED | \
-	 SEGMENT_G | SEGMENT_DB)
-
 /* Loads flat CS and SS of level `cpl`; is_64bit chooses L or D. */
 static void set_flat(struct interp *cpu, uint16_t cs, uint16_t ss, unsigned cpl,
 		     bool is_64bit)
 {
 	struct cpu_segment code = {
 		.selector = cs,
-		.attributes = FLAT_CODE | cpl << SEGMENT_DPL_SHIFT |
+		.attributes = SEGMENT_FLAT_CODE | cpl << SEGMENT_DPL_SHIFT |
 			      (is_64bit ? SEGMENT_L : SEGMENT_DB),
 		.limit = 0xffffffff,
 	};
 
 	cpu->s.segment[SEG_SS] = (struct cpu_segment){
 		.selector = (ss & ~SELECTOR_RPL) | cpl,
-		.attributes = FLAT_DATA | cpl << SEGMENT_DPL_SHIFT,
+		.attributes = SEGMENT_FLAT_DATA | cpl << SEGMENT_DPL_SHIFT,
 		.limit = 0xffffffff,
 	};
 	segment_set_code(cpu, &code, cpl);
@@ -70,10 +63,6 @@ static void exec_syscall(struct interp *cpu, const struct insn *insn)
 	cpu->next_rip = cpu->mode == X86_MODE_64 ? s->msr.lstar : s->msr.cstar;
 	set_flat(cpu, selector & ~SELECTOR_RPL, selector + 8, 0, true);
 }
-
-#define SYSRET_FLAGS                                                       \
-	(RFLAGS_STATUS | RFLAGS_TF | RFLAGS_IF | RFLAGS_DF | RFLAGS_IOPL | \
-	 RFLAGS_NT | RFLAGS_AC | RFLAGS_VIF | RFLAGS_VIP | RFLAGS_ID)
 
 /* The canonical check comes at CPL 0, before anything changes. */
 static void exec_sysret(struct interp *cpu, const struct insn *insn)
