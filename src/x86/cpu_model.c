@@ -3,8 +3,8 @@
  * The CPU models and how their CPUID tables are made (SDM 2, CPUID; APM 3,
  * appendix E; leaves 40000000h to 40000010h as KVM and VMware document them).
  *
- * The vendor is the host's: it decides what SYSCALL and SYSENTER mean, and
- * changes for nobody. A software engine shows a family and model of our choice
+ * The vendor is the host's: it decides what SYSCALL and SYSENTER mean. A
+ * software engine knows both ways and can be asked for the other ("vendor=amd"). A software engine shows a family and model of our choice
  * (Intel 06_AFH, the one with these features and no AVX-512; AMD 1Ah) for which
  * operating systems know no errata; an engine on the hardware shows the
  * hardware's, because the guest's guards against its vulnerabilities hang on
@@ -285,11 +285,25 @@ static bool is_left_out(const struct build *b, const char *feature)
 	return has_key(b->request->model, key);
 }
 
+/* Hygon's stay Hygon's. */
+static bool is_amd(const struct build *b)
+{
+	if (!b->request->offer && has_key(b->request->model, "vendor=amd"))
+		return true;
+	if (!b->request->offer && has_key(b->request->model, "vendor=intel"))
+		return false;
+	return cpuid_is_amd(b->host);
+}
+
 /* Every key is one that means something. */
 static bool keys_are_known(const struct build *b)
 {
 	unsigned commas = 0,
 		 known = has_key(b->request->model, "mitigations=on");
+
+	if (!b->request->offer)
+		known += has_key(b->request->model, "vendor=amd") +
+			 has_key(b->request->model, "vendor=intel");
 
 	for (const char *at = b->request->model; *at; at++)
 		commas += *at == ',';
@@ -602,10 +616,18 @@ static uint32_t signature_of(const struct build *b)
 
 static void put_names(struct build *b)
 {
+	static const struct cpuid_leaf intel = { .ebx = 0x756e6547,
+						 .edx = 0x49656e69,
+						 .ecx = 0x6c65746e };
+	static const struct cpuid_leaf amd = { .ebx = 0x68747541,
+					       .edx = 0x69746e65,
+					       .ecx = 0x444d4163 };
 	const struct cpuid_leaf *vendor = cpuid_find(b->host, 0, 0);
 	char brand[48] = "";
 	uint32_t words[12];
 
+	if (b->is_amd != cpuid_is_amd(b->host))
+		vendor = b->is_amd ? &amd : &intel;
 	put_values(b, 0, -1,
 		   b->model == MODEL_HOST ? MAX(vendor->eax, 0x1f) : 0x1f,
 		   vendor->ebx, vendor->ecx, vendor->edx);
@@ -682,7 +704,7 @@ int cpu_model_build(const struct cpu_request *request,
 		cpuid_host(&host);
 		b.host = &host;
 	}
-	b.is_amd = cpuid_is_amd(b.host);
+	b.is_amd = is_amd(&b);
 	while (BIT(b.core_bits) < request->vcpus)
 		b.core_bits++;
 
@@ -717,6 +739,8 @@ bool cpu_constant_msr(const struct cpuid_table *table, uint32_t index,
 	case 0x10a:
 		*value = table->arch_capabilities;
 		return cpuid_has_bit(table, 7, 0, CPUID_EDX, 29);
+	/* Four performance counters, which no leaf tells of: they stand. */
+	case 0xc0010000 ... 0xc0010007:
 	case 0xc0010010: /* SYSCFG */
 	case 0xc001001f: /* NB_CFG */
 	case 0xc0010055: /* interrupt pending and CMP-halt */
@@ -742,6 +766,7 @@ bool cpu_constant_msr_write(const struct cpuid_table *table, uint32_t index)
 	switch (index) {
 	case 0x8b: /* written with 0 before it is read: SDM 3, 9.11.7.1 */
 		return true;
+	case 0xc0010000 ... 0xc0010007:
 	case 0xc0010010:
 	case 0xc0010015:
 	case 0xc001001f:

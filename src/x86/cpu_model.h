@@ -32,7 +32,7 @@ struct cpu_request {
 	/*
 	 * One of cpu_models; behind it, with commas, features left out, so that
 	 * a state fits hosts that lack them ("pcid=off"), and "mitigations=on",
-	 * which is wants_mitigations.
+	 * which is wants_mitigations; "vendor=amd" or "vendor=intel".
 	 */
 	const char *model;
 	/*

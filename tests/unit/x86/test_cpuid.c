@@ -28,7 +28,7 @@ static void make_host(struct cpuid_table *table, uint32_t ebx, uint32_t ecx,
 		      uint32_t edx)
 {
 	*table = (struct cpuid_table){ 0 };
-	add(table, 0, 0, 0x20, ebx, edx, ecx);
+	add(table, 0, 0, 0x20, ebx, ecx, edx);
 	add(table, 1, 0, 0x00a20f10, 0, ~0u, ~0u);
 	add(table, 6, 0, ~0u, 0, 0, 0);
 	add(table, 7, 0, 2, ~0u, ~0u, ~0u);
@@ -412,6 +412,42 @@ static void test_features_left_out(void **state)
 	assert_int_equal(cpu_model_build(&request, &table, dropped), -ENOENT);
 }
 
+/* The other vendor's processor, on a software engine only. */
+static void test_vendor(void **state)
+{
+	struct cpuid_table host, table;
+	struct cpu_request request = {
+		.model = "x86-64-v3,vendor=amd",
+		.host = &host,
+		.vcpus = 2,
+	};
+	char dropped[CPU_DROPPED_MAX];
+	uint64_t value;
+
+	make_host(&host, INTEL);
+	assert_int_equal(cpu_model_build(&request, &table, dropped), 0);
+	assert_true(cpuid_is_amd(&table));
+	assert_int_equal(cpuid_value(&table, 0, 0, CPUID_ECX), 0x444d4163);
+	assert_int_equal(cpuid_value(&table, 0x80000000, 0, CPUID_EBX),
+			 0x68747541);
+	/* The counters that every AMD processor has. */
+	assert_true(cpu_constant_msr(&table, 0xc0010004, &value));
+	assert_int_equal(value, 0);
+	assert_true(cpu_constant_msr_write(&table, 0xc0010000));
+	request.model = "x86-64-v3,vendor=intel";
+	assert_int_equal(cpu_model_build(&request, &table, dropped), 0);
+	assert_int_equal(cpuid_value(&table, 0, 0, CPUID_EDX), 0x49656e69);
+	assert_false(cpu_constant_msr(&table, 0xc0010004, &value));
+	make_host(&host, AMD);
+	assert_int_equal(cpu_model_build(&request, &table, dropped), 0);
+	assert_false(cpuid_is_amd(&table));
+	request.model = "x86-64-v3,vendor=via";
+	assert_int_equal(cpu_model_build(&request, &table, dropped), -ENOENT);
+	request.model = "x86-64-v3,vendor=amd";
+	request.offer = &host;
+	assert_int_equal(cpu_model_build(&request, &table, dropped), -ENOENT);
+}
+
 static void test_real_host(void **state)
 {
 	struct cpuid_table host, table;
@@ -445,6 +481,7 @@ int main(void)
 		cmocka_unit_test(test_constant_msrs),
 		cmocka_unit_test(test_features_of_instructions),
 		cmocka_unit_test(test_features_left_out),
+		cmocka_unit_test(test_vendor),
 		cmocka_unit_test(test_real_host),
 	};
 
