@@ -83,6 +83,15 @@ static void exec_sysret(struct interp *cpu, const struct insn *insn)
 	cpu->next_rip = is_64bit ? s->gpr[RCX] : (uint32_t)s->gpr[RCX];
 	set_flat(cpu, (selector + (is_64bit ? 16 : 0)) | 3, selector + 8, 3,
 		 is_64bit);
+	/* As if the SYSCALL had just completed: the trap comes before the first
+	 * instruction there, not after it as with IRET. */
+	if (s->rflags & RFLAGS_TF)
+		s->event = (struct cpu_event){
+			.is_valid = true,
+			.kind = CPU_EVENT_EXCEPTION,
+			.vector = VECTOR_DB,
+			.payload = DR6_BS,
+		};
 }
 
 static void exec_sysenter(struct interp *cpu, const struct insn *insn)

@@ -205,6 +205,38 @@ static void test_syscall_and_back(void **state)
 	assert_int_equal(world_stack(w, 5), WORLD_USER_DATA);
 }
 
+/* SYSRET that sets TF traps before the first instruction it returns to. */
+static void test_sysret_trap_flag(void **state)
+{
+	struct world *w = *state;
+	struct cpu_state *s = &w->cpu->s;
+
+	world_long_mode(w, 0);
+	set_star(w);
+	s->gpr[RCX] = 0x10300;
+	s->gpr[R11] = RFLAGS_FIXED1 | RFLAGS_TF;
+	WORLD_CODE_BYTES(w, 0x48, 0x0f, 0x07);
+	memcpy(w->ram + 0x10300, "\x90\xf4", 2);
+	assert_int_equal(world_run(w), INTERP_WAIT);
+	assert_int_equal(world_vector(w), VECTOR_DB);
+	assert_int_equal(world_stack(w, 0), 0x10300);
+	assert_int_equal(world_stack(w, 1), WORLD_USER_CODE);
+	assert_true(world_stack(w, 2) & RFLAGS_TF);
+	assert_true(s->dr[6] & DR6_BS);
+	/* One trap, not two, when TF was set before, too. */
+	world_long_mode(w, 0);
+	s->rflags |= RFLAGS_TF;
+	s->gpr[RCX] = 0x10300;
+	s->gpr[R11] = RFLAGS_FIXED1 | RFLAGS_TF;
+	WORLD_CODE_BYTES(w, 0x48, 0x0f, 0x07);
+	assert_int_equal(world_run(w), INTERP_WAIT);
+	assert_int_equal(world_vector(w), VECTOR_DB);
+	assert_int_equal(world_stack(w, 0), 0x10300);
+	assert_int_equal(world_stack(w, 1), WORLD_USER_CODE);
+	assert_int_equal(s->gpr[RSP], WORLD_STACK0 - 40);
+	assert_false(s->event.is_valid);
+}
+
 static void test_syscall_faults(void **state)
 {
 	struct world *w = *state;
@@ -627,6 +659,7 @@ int main(void)
 		TEST(test_iret_faults),
 		TEST(test_iret_flags_by_level),
 		TEST(test_syscall_and_back),
+		TEST(test_sysret_trap_flag),
 		TEST(test_syscall_faults),
 		cmocka_unit_test(test_syscall_compatibility_mode),
 		TEST(test_sysenter),
