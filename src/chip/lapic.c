@@ -141,7 +141,7 @@ void lapic_fire(struct lapic *lapic, enum lapic_lvt index)
 		lapic_accept(lapic, lvt & LVT_VECTOR, false);
 		break;
 	case APIC_NMI:
-		vcpu_request(lapic->vcpu, VCPU_NMI);
+		vcpu_nmi(lapic->vcpu);
 		break;
 	case APIC_INIT:
 		vcpu_request(lapic->vcpu, VCPU_INIT);
@@ -162,7 +162,7 @@ static void set_lint(struct vcpu *vcpu, unsigned pin, bool level)
 	if (rises && lapic_is_enabled(lapic))
 		lapic_fire(lapic, pin ? LAPIC_LVT_LINT1 : LAPIC_LVT_LINT0);
 	else if (rises && pin)
-		vcpu_request(vcpu, VCPU_NMI);
+		vcpu_nmi(vcpu);
 	lapic_update(lapic);
 }
 
@@ -419,6 +419,11 @@ static uint64_t page(struct vcpu *vcpu)
 	return base & APIC_BASE_PAGE;
 }
 
+static bool is_enabled(struct vcpu *vcpu)
+{
+	return lapic_is_enabled(lapic_of(vcpu));
+}
+
 static void page_write(struct lapic *lapic, unsigned reg, uint32_t value)
 {
 	if (reg == REG_EOI) {
@@ -581,6 +586,7 @@ const struct apic_ops lapic_ops = {
 	.set_tpr = set_tpr,
 	.access = on_page,
 	.page = page,
+	.is_enabled = is_enabled,
 	.read_msr = lapic_read_msr,
 	.write_msr = lapic_write_msr,
 	.reset = reset,

@@ -82,7 +82,7 @@ static void receive(struct lapic *lapic, const struct message *message)
 		lapic_accept(lapic, message->vector, message->is_level);
 		break;
 	case APIC_NMI:
-		vcpu_request(vcpu, VCPU_NMI);
+		vcpu_nmi(vcpu);
 		break;
 	case APIC_INIT:
 		/* Level de-assert only synchronized ancient bus IDs. */

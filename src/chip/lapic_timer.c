@@ -141,13 +141,36 @@ void lapic_timer_set_divide(struct lapic *lapic, uint32_t value)
 	timer_set(&lapic->timer, lapic->timer_expiry_ns);
 }
 
+/*
+ * The count ran out in the mode before, and the event loop has not come to it
+ * yet: what it would do then is not what the new mode would.
+ */
+static void catch_up(struct lapic *lapic, bool was_periodic)
+{
+	uint64_t now = clock_ns(lapic->timer.clock);
+
+	if (!lapic->timer_expiry_ns || lapic->timer_expiry_ns > now)
+		return;
+	if (was_periodic && lapic->timer_initial) {
+		lapic->timer_expiry_ns = next_expiry(lapic, now);
+		timer_set(&lapic->timer, lapic->timer_expiry_ns);
+	} else {
+		stop(lapic);
+	}
+	lapic_fire(lapic, LAPIC_LVT_TIMER);
+	lapic_update(lapic);
+}
+
 /* Going to or from TSC-deadline mode disarms the timer (10.5.4.1). */
 void lapic_timer_mode_changed(struct lapic *lapic, uint32_t old)
 {
 	uint32_t changed = old ^ lapic->lvt[LAPIC_LVT_TIMER];
 
-	if (!(changed & LVT_TIMER_DEADLINE))
+	if (!(changed & LVT_TIMER_DEADLINE)) {
+		if (changed & LVT_TIMER_PERIODIC)
+			catch_up(lapic, old & LVT_TIMER_PERIODIC);
 		return;
+	}
 	stop(lapic);
 	lapic->timer_initial = 0;
 	lapic->tsc_deadline = 0;

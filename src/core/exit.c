@@ -88,10 +88,18 @@ static enum exit_action on_hlt(struct vcpu *vcpu, struct exit *exit,
 	return EXIT_WAIT;
 }
 
+static bool is_apic_off(struct vcpu *vcpu)
+{
+	const struct apic_ops *ops = vcpu->vm->apic_ops;
+
+	return ops && ops->is_enabled && !ops->is_enabled(vcpu);
+}
+
 static enum exit_action on_cpuid(struct vcpu *vcpu, struct exit *exit,
 				 unsigned *source)
 {
 	uint32_t regs[4] = { 0 };
+	bool is_leaf1 = exit->cpuid.eax == 1;
 
 	if (vcpu->vm->cpuid)
 		cpuid_query(vcpu->vm->cpuid, vcpu->apic_id, exit->cpuid.cr4,
@@ -101,6 +109,9 @@ static enum exit_action on_cpuid(struct vcpu *vcpu, struct exit *exit,
 	exit->cpuid.ebx = regs[1];
 	exit->cpuid.ecx = regs[2];
 	exit->cpuid.edx = regs[3];
+	/* SDM 3, 10.4.3: a disabled local APIC is as good as none. */
+	if (is_leaf1 && is_apic_off(vcpu))
+		exit->cpuid.edx &= ~BIT(9);
 	return EXIT_RESUME;
 }
 

@@ -99,6 +99,7 @@ struct apic_ops {
 	enum bus_result (*access)(struct vcpu *vcpu, struct access *access);
 	/* Base of that page, or ~0 while disabled or in x2APIC mode. */
 	uint64_t (*page)(struct vcpu *vcpu);
+	bool (*is_enabled)(struct vcpu *vcpu); /* by IA32_APIC_BASE */
 	bool (*read_msr)(struct vcpu *vcpu, uint32_t index, uint64_t *value);
 	bool (*write_msr)(struct vcpu *vcpu, uint32_t index, uint64_t value);
 	/* INIT or reset of the vCPU: SDM 3, 10.4.7. */

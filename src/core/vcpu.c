@@ -37,6 +37,12 @@ void vcpu_request(struct vcpu *vcpu, uint32_t bits)
 	errno = saved;
 }
 
+void vcpu_nmi(struct vcpu *vcpu)
+{
+	atomic_fetch_add(&vcpu->nmis, 1);
+	vcpu_request(vcpu, VCPU_NMI);
+}
+
 uint32_t vcpu_take(struct vcpu *vcpu, uint32_t bits)
 {
 	if (!(atomic_load(&vcpu->requests) & bits))

@@ -47,6 +47,7 @@ struct vcpu {
 	_Atomic uint32_t requests;
 	_Atomic uint32_t wake; /* futex word: sequence of vcpu_kick */
 	_Atomic uint8_t sipi_vector;
+	_Atomic uint32_t nmis; /* that came since VCPU_NMI was last taken */
 	_Atomic bool is_paused; /* parked: state may be read by others */
 
 	void *engine; /* the engine's own part */
@@ -78,6 +79,9 @@ struct vcpu {
 /* Sets request bits, wakes a waiting vCPU, kicks a running one. Any thread;
  * async-signal-safe. */
 void vcpu_request(struct vcpu *vcpu, uint32_t bits);
+
+/* An NMI arrives. Any thread. */
+void vcpu_nmi(struct vcpu *vcpu);
 
 /* Takes away and returns those of `bits` that were set. Own thread. */
 uint32_t vcpu_take(struct vcpu *vcpu, uint32_t bits);

@@ -230,6 +230,7 @@ void vm_reset(struct vm *vm)
 
 		vcpu_take(vcpu,
 			  VCPU_INTERRUPT | VCPU_NMI | VCPU_INIT | VCPU_SIPI);
+		atomic_store(&vcpu->nmis, 0);
 		cpu_state_reset(&state, i == 0);
 		if (vm->engine_ops->set_state(vcpu, &state))
 			vm_stop(vm, STOP_ERROR, 0);

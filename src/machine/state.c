@@ -207,7 +207,6 @@ static int save_vcpu(struct state_file_writer *file, struct vcpu *vcpu)
 	struct vm *vm = vcpu->vm;
 	char name[STATE_SECTION_NAME_MAX];
 	struct saved_cpu cpu = {
-		.requests = atomic_load(&vcpu->requests) & SAVED_REQUESTS,
 		.sipi_vector = atomic_load(&vcpu->sipi_vector),
 	};
 	struct apic_state apic;
@@ -215,6 +214,8 @@ static int save_vcpu(struct state_file_writer *file, struct vcpu *vcpu)
 
 	if (error)
 		return error;
+	/* Now, as the engine may have put something back. */
+	cpu.requests = atomic_load(&vcpu->requests) & SAVED_REQUESTS;
 	numbered_name(name, "vcpu", vcpu->index);
 	add_table(file, name, &saved_cpu_table, &cpu);
 	if (!vm->apic_ops || !vm->apic_ops->get_state)
@@ -604,6 +605,7 @@ static int load_vcpu(struct state_source *source, struct vcpu *vcpu)
 				      name);
 	}
 	atomic_store(&vcpu->sipi_vector, cpu.sipi_vector);
+	atomic_store(&vcpu->nmis, cpu.requests & VCPU_NMI ? 1 : 0);
 	atomic_fetch_or(&vcpu->requests, cpu.requests | VCPU_INTERRUPT);
 	return 0;
 }

@@ -245,10 +245,13 @@ static bool deliver(struct interp *cpu, const struct cpu_event *event)
 /*
  * An instruction under TF that itself left for elsewhere with TF cleared has
  * no trap after it: the events and SYSCALL clear it on their way (SDM 3,
- * 6.12.1.3 and 17.3.1.4). All others trap by the TF they began with.
+ * 6.12.1.3 and 17.3.1.4). SYSRET traps by the TF it loads, and has seen to it.
+ * All others trap by the TF they began with.
  */
 static bool traps_after(const struct interp *cpu, enum x86_op op)
 {
+	if (op == OP_SYSRET)
+		return false;
 	return op != OP_SYSCALL || (cpu->s.rflags & RFLAGS_TF);
 }
 
@@ -377,7 +380,8 @@ static enum boundary take_event(struct interp *cpu)
 			.kind = CPU_EVENT_NMI,
 			.vector = VECTOR_NMI,
 		};
-		cpu->s.nmi_is_pending = false;
+		cpu->s.nmi_is_pending = cpu->has_second_nmi;
+		cpu->has_second_nmi = false;
 		cpu->s.nmi_is_blocked = true;
 		return deliver_one(cpu, &event);
 	}

@@ -270,6 +270,21 @@ static void on_sipi(struct vcpu *vcpu)
 	interp_mode_changed(cpu);
 }
 
+/*
+ * While one NMI is handled one more is kept, and further ones are lost (SDM 3,
+ * 6.7.1). A processor takes the first one at once, so of two that came since
+ * we looked last, with none being handled, the second is the one that is kept.
+ */
+static void on_nmi(struct vcpu *vcpu)
+{
+	struct interp *cpu = vcpu->engine;
+	uint32_t count = atomic_exchange(&vcpu->nmis, 0);
+
+	count += cpu->s.nmi_is_pending;
+	cpu->s.nmi_is_pending = count;
+	cpu->has_second_nmi |= count > 1 && !cpu->s.nmi_is_blocked;
+}
+
 /* INIT before SIPI: that is the order they are sent in. */
 static void serve_requests(struct vcpu *vcpu)
 {
@@ -288,7 +303,7 @@ static void serve_requests(struct vcpu *vcpu)
 	if (bits & VCPU_SIPI)
 		on_sipi(vcpu);
 	if (bits & VCPU_NMI)
-		cpu->s.nmi_is_pending = true;
+		on_nmi(vcpu);
 }
 
 static uint64_t instructions_until(const struct interp *cpu,
@@ -363,6 +378,13 @@ static int interp_get_state(struct vcpu *vcpu, struct cpu_state *state)
 {
 	struct interp *cpu = vcpu->engine;
 
+	/* The state has room for one: the other comes again. */
+	if (vcpu_take(vcpu, VCPU_NMI))
+		on_nmi(vcpu);
+	if (cpu->has_second_nmi) {
+		cpu->has_second_nmi = false;
+		vcpu_nmi(vcpu);
+	}
 	*state = cpu->s;
 	state->cr8 = world_get_tpr(vcpu);
 	state->tsc = input_tsc(vcpu) + cpu->s.msr.tsc_adjust;
@@ -374,6 +396,7 @@ static int interp_set_state(struct vcpu *vcpu, const struct cpu_state *state)
 	struct interp *cpu = vcpu->engine;
 
 	cpu->s = *state;
+	cpu->has_second_nmi = false;
 	cpu->has_fpu_error = true; /* to be found out */
 	world_set_tpr(vcpu, (uint8_t)state->cr8);
 	tlb_flush(cpu);

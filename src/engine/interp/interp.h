@@ -173,6 +173,8 @@ struct interp {
 	gpa_t address_mask;
 	/* FERR# may be asserted. */
 	bool has_fpu_error;
+	/* One more NMI follows the one that s.nmi_is_pending tells of. */
+	bool has_second_nmi;
 
 	/* Host address of the page being executed: stores compare with it. */
 	const uint8_t *code_page;

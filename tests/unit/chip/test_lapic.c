@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "chip/lapic.h"
+#include "x86/cpuid.h"
 #include "x86/msr.h"
 
 #define APIC_ID	    0x20
@@ -374,6 +375,63 @@ static void timer_periodic(void **state)
 	assert_int_equal(take(0), 0xec);
 }
 
+/* The mode changes when the count has run out, before the event loop came. */
+static void timer_mode_changes_late(void **state)
+{
+	struct clock *clock = &board->vm.clock;
+
+	reg_write(0, APIC_TDCR, 0xb);
+	reg_write(0, APIC_LVTT, 0xec);
+	reg_write(0, APIC_TMICT, 1000000);
+	clock_set(clock, clock_ns(clock) + 1500000, 0);
+	reg_write(0, APIC_LVTT, 0x200ec);
+	assert_int_equal(reg_read(0, APIC_TMCCT), 0);
+	assert_int_equal(take(0), 0xec);
+	reg_write(0, APIC_EOI, 0);
+	board_advance(board, 10000000);
+	assert_int_equal(take(0), -1);
+	/* The other way the period under way is the last. */
+	reg_write(0, APIC_TMICT, 1000000);
+	clock_set(clock, clock_ns(clock) + 1500000, 0);
+	reg_write(0, APIC_LVTT, 0xec);
+	assert_int_equal(reg_read(0, APIC_TMCCT), 500000);
+	assert_int_equal(take(0), 0xec);
+	reg_write(0, APIC_EOI, 0);
+	board_advance(board, 500000);
+	assert_int_equal(take(0), 0xec);
+	reg_write(0, APIC_EOI, 0);
+	board_advance(board, 10000000);
+	assert_int_equal(take(0), -1);
+}
+
+/* SDM 3, 10.4.3: CPUID.1:EDX.APIC follows IA32_APIC_BASE. */
+static void cpuid_follows_base(void **state)
+{
+	static const struct cpuid_table table = {
+		.count = 2,
+		.leaf = { { .leaf = 0, .eax = 1 },
+			  { .leaf = 1, .edx = BIT(9) | BIT(4) } },
+	};
+	struct exit exit = { .reason = EXIT_CPUID, .cpuid.eax = 1 };
+	uint64_t base = msr(0, MSR_APIC_BASE);
+
+	board->vm.cpuid = &table;
+	exit_handle(cpu(0), &exit);
+	assert_int_equal(exit.cpuid.edx, BIT(9) | BIT(4));
+	assert_true(wrmsr(0, MSR_APIC_BASE, base & ~BIT(11)));
+	exit.cpuid.eax = 1;
+	exit_handle(cpu(0), &exit);
+	assert_int_equal(exit.cpuid.edx, BIT(4));
+	exit.cpuid.eax = 1;
+	exit_handle(cpu(1), &exit);
+	assert_int_equal(exit.cpuid.edx, BIT(9) | BIT(4));
+	assert_true(wrmsr(0, MSR_APIC_BASE, base));
+	exit.cpuid.eax = 1;
+	exit_handle(cpu(0), &exit);
+	assert_int_equal(exit.cpuid.edx, BIT(9) | BIT(4));
+	board->vm.cpuid = NULL;
+}
+
 static void timer_deadline(void **state)
 {
 	/* Two TSC ticks a nanosecond here. */
@@ -510,7 +568,9 @@ int main(void)
 		T(errors),
 		T(timer_one_shot),
 		T(timer_periodic),
+		T(timer_mode_changes_late),
 		T(timer_deadline),
+		T(cpuid_follows_base),
 		T(extint_through_lint0),
 		T(base_transitions),
 		T(x2apic),

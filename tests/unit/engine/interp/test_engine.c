@@ -166,7 +166,7 @@ static void test_shutdown(void **state)
 				__ATOMIC_RELAXED))
 		sleep_ms(1);
 	assert_int_equal(vm->stop_reason, STOP_NONE);
-	vcpu_request(vcpu, VCPU_NMI);
+	vcpu_nmi(vcpu);
 	vm_join(vm);
 	assert_int_equal(vm->stop_reason, STOP_TRIPLE_FAULT);
 	assert_int_equal(vcpu->exits.cell[EXIT_HLT][0].count, 1);
@@ -440,6 +440,48 @@ static void test_debugged_threads(void **state)
 	end_vm(vm);
 }
 
+static void expect_nmis(struct vcpu *vcpu, bool is_pending)
+{
+	assert_int_equal(state_of(vcpu).nmi_is_pending, is_pending);
+	assert_false(atomic_load(&vcpu->requests) & VCPU_NMI);
+}
+
+/*
+ * Two NMIs while none is handled: one at once, one kept. While one is handled
+ * one more is kept, others are lost. SDM 3, 6.7.1.
+ */
+static void test_nmis(void **state)
+{
+	struct vm *vm = start_vm(1);
+	struct vcpu *vcpu = vm->vcpus[0];
+	struct cpu_state s;
+
+	prepare(vcpu, MACHINE_CODE);
+	expect_nmis(vcpu, false);
+	vcpu_nmi(vcpu);
+	expect_nmis(vcpu, true);
+	/* The state has room for one; the second comes by the request. */
+	vcpu_nmi(vcpu);
+	vcpu_nmi(vcpu);
+	s = state_of(vcpu);
+	assert_true(s.nmi_is_pending);
+	assert_true(atomic_load(&vcpu->requests) & VCPU_NMI);
+	assert_int_equal(atomic_load(&vcpu->nmis), 1);
+	/* It is not made more by looking. */
+	s = state_of(vcpu);
+	assert_int_equal(atomic_load(&vcpu->nmis), 1);
+	/* In service: one. */
+	vcpu_take(vcpu, VCPU_NMI);
+	atomic_store(&vcpu->nmis, 0);
+	s.nmi_is_pending = false;
+	s.nmi_is_blocked = true;
+	assert_int_equal(interp_engine.set_state(vcpu, &s), 0);
+	vcpu_nmi(vcpu);
+	vcpu_nmi(vcpu);
+	expect_nmis(vcpu, true);
+	end_vm(vm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -453,6 +495,7 @@ int main(void)
 		cmocka_unit_test(test_code_breakpoints),
 		cmocka_unit_test(test_data_breakpoints),
 		cmocka_unit_test(test_debugged_threads),
+		cmocka_unit_test(test_nmis),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
