@@ -290,7 +290,11 @@ static void emit_cold_interpret(struct translation *t, const struct cold *cold)
 	code_constant(c, SCRATCH, cold->rip);
 	code_store(c, FIELD_RIP, SCRATCH);
 	if (!cold->restore_flags) {
-		emit_lea_rip(c, cold->resume);
+		/* A branch goes on by the dispatcher, wherever it leads. */
+		if (cold->resume)
+			emit_lea_rip(c, cold->resume);
+		else
+			code_constant(c, SCRATCH, 0);
 		code_store(c, FIELD(resume), SCRATCH);
 		code_jump(c, t->bt->stubs.interpret);
 		return;

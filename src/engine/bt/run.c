@@ -362,7 +362,7 @@ static void run_translated(struct bt_vcpu *vcpu, uint64_t *link)
 			return;
 		if (reason == BT_FILL_STACK && fill_stack(vcpu))
 			continue;
-		if (!interpret(vcpu) || reason == BT_FILL_STACK)
+		if (!interpret(vcpu) || reason == BT_FILL_STACK || !code)
 			return;
 	}
 	interpret(vcpu);
