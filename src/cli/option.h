@@ -30,7 +30,7 @@ struct option_type {
 	const char *help;
 };
 
-#define OPTIONS_MAX  24
+#define OPTIONS_MAX  32
 #define OPERANDS_MAX 4
 #define LIST_MAX     32
 

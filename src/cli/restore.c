@@ -8,39 +8,16 @@
 #include "machine/machine.h"
 
 enum {
-	RESTORE_ENGINE,
-	RESTORE_NAME,
-	RESTORE_CONSOLE,
-	RESTORE_DEBUG_LOG,
 	RESTORE_KERNEL,
 	RESTORE_INITRD,
 	RESTORE_APPEND,
 	RESTORE_MEMORY,
 	RESTORE_CPUS,
 	RESTORE_CPU,
-	RESTORE_GDB,
-	RESTORE_GDB_WAIT,
-	RESTORE_NO_REBOOT,
-	RESTORE_GRACE,
-	RESTORE_STAT,
-	RESTORE_JSON,
-	RESTORE_STAT_FILE,
+	RESTORE_START, /* what run has, too */
 };
 
 static const struct option_type options[] = {
-	[RESTORE_ENGINE] = { "engine", 'e', OPTION_TEXT, "ENGINE",
-			     .words = "auto kvm interp", .fallback = "auto",
-			     .help = "what runs the guest's instructions; it "
-				     "need not be what ran them before" },
-	[RESTORE_NAME] = { "name", 'n', OPTION_TEXT, "NAME",
-			   .help = "what stat, ps and stop know the VM by" },
-	[RESTORE_CONSOLE] = { "console", 0, OPTION_TEXT, "WHERE",
-			      .words = "stdio file: none", .fallback = "stdio",
-			      .help = "the serial port's other end: stdio, "
-				      "file:PATH or none" },
-	[RESTORE_DEBUG_LOG] = { "debug-log", 0, OPTION_FILE, "FILE",
-				.help = "where what is written to the debug "
-					"port (402h) goes" },
 	[RESTORE_KERNEL] = { "kernel", 'k', OPTION_FILE, "FILE",
 			     .help = "what a reset by the guest boots; without "
 				     "it a reset ends the VM" },
@@ -58,53 +35,26 @@ static const struct option_type options[] = {
 				   "processors" },
 	[RESTORE_CPU] = { "cpu", 0, OPTION_TEXT, "MODEL",
 			  .help = "refuse a state of another processor" },
-	[RESTORE_GDB] = { "gdb", 0, OPTION_TEXT, "WHERE", .words = "tcp: unix:",
-			  .help = "let a debugger connect: a port of 127.0.0.1, "
-				  "or unix:PATH" },
-	[RESTORE_GDB_WAIT] = { "gdb-wait", 0, OPTION_FLAG,
-			       .help = "stand still until it says to go on" },
-	[RESTORE_NO_REBOOT] = { "no-reboot", 0, OPTION_FLAG,
-				.help = "a reset by the guest ends the VM" },
-	[RESTORE_GRACE] = { "grace", 0, OPTION_NUMBER, "SECONDS",
-			    .fallback = "10", .max = 86400,
-			    .help = "from the power button, which SIGTERM "
-				    "presses, to the end by force" },
-	[RESTORE_STAT] = { "stat", 's', OPTION_FLAG,
-			   .help = "at the end, print the exits since here to "
-				   "standard error" },
-	[RESTORE_JSON] = { "json", 0, OPTION_FLAG,
-			   .help = "the same, as JSON" },
-	[RESTORE_STAT_FILE] = { "stat-file", 0, OPTION_FILE, "FILE",
-				.help = "print them there" },
+	[RESTORE_START] = START_OPTIONS,
 	{ 0 },
 };
 
 static int restore(const struct arguments *arguments)
 {
 	const char *const *text = arguments->text;
-	const uint64_t *number = arguments->number;
 	struct machine_config config = {
 		.restore = arguments->operand[0],
-		.name = text[RESTORE_NAME],
-		.console = text[RESTORE_CONSOLE],
-		.debug_log = text[RESTORE_DEBUG_LOG],
 		.kernel = text[RESTORE_KERNEL],
 		.initrd = text[RESTORE_INITRD],
 		.append = text[RESTORE_APPEND],
-		.ram_size = number[RESTORE_MEMORY],
-		.vcpus = number[RESTORE_CPUS],
+		.ram_size = arguments->number[RESTORE_MEMORY],
+		.vcpus = arguments->number[RESTORE_CPUS],
 		.cpu = text[RESTORE_CPU],
-		.gdb = text[RESTORE_GDB],
-		.gdb_wait = arguments->is_given[RESTORE_GDB_WAIT],
-		.no_reboot = arguments->is_given[RESTORE_NO_REBOOT],
-		.grace_ms = number[RESTORE_GRACE] * 1000,
-		.stat = arguments->is_given[RESTORE_STAT] ||
-			arguments->is_given[RESTORE_STAT_FILE],
-		.stat_json = arguments->is_given[RESTORE_JSON],
-		.stat_file = text[RESTORE_STAT_FILE],
 	};
 
-	return start_machine(&config, text[RESTORE_ENGINE]);
+	if (start_lists_letters(arguments, RESTORE_START))
+		return 0;
+	return start_machine(&config, arguments, RESTORE_START);
 }
 
 const struct command command_restore = {

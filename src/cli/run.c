@@ -23,19 +23,9 @@ enum {
 	RUN_APPEND,
 	RUN_MEMORY,
 	RUN_CPUS,
-	RUN_ENGINE,
 	RUN_CPU,
 	RUN_MACHINE,
-	RUN_NAME,
-	RUN_CONSOLE,
-	RUN_DEBUG_LOG,
-	RUN_GDB,
-	RUN_GDB_WAIT,
-	RUN_NO_REBOOT,
-	RUN_GRACE,
-	RUN_STAT,
-	RUN_JSON,
-	RUN_STAT_FILE,
+	RUN_START, /* what restore has, too */
 };
 
 static const struct option_type options[] = {
@@ -62,11 +52,6 @@ static const struct option_type options[] = {
 	[RUN_CPUS] = { "cpus", 'c', OPTION_NUMBER, "N", .fallback = "1",
 		       .min = 1, .max = VM_VCPUS_MAX,
 		       .help = "virtual processors, 1 to 32" },
-	[RUN_ENGINE] = { "engine", 'e', OPTION_TEXT, "ENGINE",
-			 .words = "auto kvm interp", .fallback = "auto",
-			 .help = "what runs the guest's instructions: auto, "
-				 "kvm or interp; its own options follow as "
-				 ",key=value" },
 	[RUN_CPU] = { "cpu", 0, OPTION_TEXT, "MODEL",
 		      .help = "the processor the guest sees; help lists "
 			      "them" },
@@ -76,34 +61,7 @@ static const struct option_type options[] = {
 				  "leave out the tables and the timer; testdev "
 				  "adds the device that bare-metal test "
 				  "programs use" },
-	[RUN_NAME] = { "name", 'n', OPTION_TEXT, "NAME",
-		       .help = "what stat, ps and stop know the VM by; its "
-			       "process number if not given" },
-	[RUN_CONSOLE] = { "console", 0, OPTION_TEXT, "WHERE",
-			  .words = "stdio file: none", .fallback = "stdio",
-			  .help = "the serial port's other end: stdio, "
-				  "file:PATH or none" },
-	[RUN_DEBUG_LOG] = { "debug-log", 0, OPTION_FILE, "FILE",
-			    .help = "where what is written to the debug port "
-				    "(402h) goes; standard error if not "
-				    "given" },
-	[RUN_GDB] = { "gdb", 0, OPTION_TEXT, "WHERE", .words = "tcp: unix:",
-		      .help = "let a debugger connect: a port of 127.0.0.1, "
-			      "or unix:PATH" },
-	[RUN_GDB_WAIT] = { "gdb-wait", 0, OPTION_FLAG,
-			   .help = "stand still until it says to go on" },
-	[RUN_NO_REBOOT] = { "no-reboot", 0, OPTION_FLAG,
-			    .help = "a reset by the guest ends the VM" },
-	[RUN_GRACE] = { "grace", 0, OPTION_NUMBER, "SECONDS", .fallback = "10",
-			.max = 86400,
-			.help = "from the power button, which SIGTERM presses, "
-				"to the end by force" },
-	[RUN_STAT] = { "stat", 's', OPTION_FLAG,
-		       .help = "at the end, print the exits to standard "
-			       "error" },
-	[RUN_JSON] = { "json", 0, OPTION_FLAG, .help = "the same, as JSON" },
-	[RUN_STAT_FILE] = { "stat-file", 0, OPTION_FILE, "FILE",
-			    .help = "print them there" },
+	[RUN_START] = START_OPTIONS,
 	{ 0 },
 };
 
@@ -161,7 +119,6 @@ static int run(const struct arguments *arguments)
 	const char *const *text = arguments->text;
 	const uint64_t *number = arguments->number;
 	struct machine_config config = {
-		.name = text[RUN_NAME],
 		.cpu = text[RUN_CPU],
 		.firmware = text[RUN_FIRMWARE],
 		.kernel = text[RUN_KERNEL],
@@ -171,27 +128,19 @@ static int run(const struct arguments *arguments)
 		.append = text[RUN_APPEND],
 		.ram_size = number[RUN_MEMORY],
 		.vcpus = number[RUN_CPUS],
-		.console = text[RUN_CONSOLE],
-		.debug_log = text[RUN_DEBUG_LOG],
-		.gdb = text[RUN_GDB],
-		.gdb_wait = arguments->is_given[RUN_GDB_WAIT],
-		.no_reboot = arguments->is_given[RUN_NO_REBOOT],
-		.grace_ms = number[RUN_GRACE] * 1000,
-		.stat = arguments->is_given[RUN_STAT] ||
-			arguments->is_given[RUN_STAT_FILE],
-		.stat_json = arguments->is_given[RUN_JSON],
-		.stat_file = text[RUN_STAT_FILE],
 	};
 
 	if (config.cpu && strcmp(config.cpu, "help") == 0)
 		return list_cpu_models();
+	if (start_lists_letters(arguments, RUN_START))
+		return 0;
 	if (!config.kernel && !config.firmware) {
 		log_error("run: which kernel? --kernel FILE");
 		return STATUS_OUR_ERROR;
 	}
 	if (parse_machine(text[RUN_MACHINE], &config))
 		return STATUS_OUR_ERROR;
-	return start_machine(&config, text[RUN_ENGINE]);
+	return start_machine(&config, arguments, RUN_START);
 }
 
 const struct command command_run = {

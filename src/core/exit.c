@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "core/doorbell.h"
+#include "core/trace.h"
 #include "core/vm.h"
 #include "x86/cpu_model.h"
 
@@ -210,6 +211,8 @@ enum exit_action exit_handle(struct vcpu *vcpu, struct exit *exit)
 	if (handlers[exit->reason])
 		action = handlers[exit->reason](vcpu, exit, &source);
 	book(vcpu, exit->reason, source, 1, __builtin_ia32_rdtsc() - start);
+	if (__builtin_expect(vcpu->vm->trace.kinds, 0))
+		trace_exit(vcpu, exit, source);
 	if (action == EXIT_RESUME &&
 	    atomic_load_explicit(&vcpu->requests, memory_order_relaxed) &
 		    VCPU_LEAVE)

@@ -3,6 +3,8 @@
 
 #include "core/irq.h"
 
+#include <inttypes.h>
+
 #include "core/vm.h"
 
 void msi_send(struct vm *vm, const struct msi *msi)
@@ -15,5 +17,9 @@ void msi_send(struct vm *vm, const struct msi *msi)
 	 * writes elsewhere writes memory, which is its own affair. */
 	if ((remapped.address & ~0xfffffull) != MSI_ADDRESS_BASE)
 		return;
+	if (trace_is_on(&vm->trace, TRACE_INTERRUPT))
+		trace_put(vm, NULL, TRACE_INTERRUPT,
+			  "message %" PRIx64 " = %" PRIx32, remapped.address,
+			  remapped.data);
 	vm->apic_ops->deliver(vm, &remapped);
 }

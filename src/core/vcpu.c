@@ -153,14 +153,12 @@ static void trap(struct vcpu *vcpu, enum run_result result)
 /* Acts on what run returned; the requests themselves come next round. */
 static void handle_result(struct vcpu *vcpu, enum run_result result)
 {
-	struct vm *vm = vcpu->vm;
-
 	switch (result) {
 	case RUN_SHUTDOWN:
-		vm_stop(vm, STOP_TRIPLE_FAULT, 0);
+		vm_stop_vcpu(vcpu, STOP_TRIPLE_FAULT);
 		break;
 	case RUN_ERROR:
-		vm_stop(vm, STOP_ERROR, 0);
+		vm_stop_vcpu(vcpu, STOP_ERROR);
 		break;
 	case RUN_POSITION:
 	case RUN_BREAKPOINT:
@@ -172,10 +170,24 @@ static void handle_result(struct vcpu *vcpu, enum run_result result)
 	}
 }
 
+/* A debugger's step, one of a trace, or on and on. */
+static enum run_result run(struct vcpu *vcpu)
+{
+	static const struct run_until step = { .kind = RUN_ONE_INSTRUCTION,
+					       .holds_interrupts = true },
+				      traced = { .kind = RUN_ONE_INSTRUCTION };
+	const struct engine_ops *ops = vcpu->vm->engine_ops;
+	const struct trace *trace = &vcpu->vm->trace;
+
+	if (trace_is_on(trace, TRACE_STEP)) {
+		trace->step(trace->sink, vcpu);
+		return ops->run(vcpu, vcpu->is_stepping ? &step : &traced);
+	}
+	return ops->run(vcpu, vcpu->is_stepping ? &step : NULL);
+}
+
 void *vcpu_main(void *argument)
 {
-	static const struct run_until one = { .kind = RUN_ONE_INSTRUCTION,
-					      .holds_interrupts = true };
 	struct vcpu *vcpu = argument;
 	struct vm *vm = vcpu->vm;
 	char name[16];
@@ -192,10 +204,7 @@ void *vcpu_main(void *argument)
 		else if (requests & VCPU_PAUSE)
 			park(vcpu);
 		else
-			handle_result(vcpu,
-				      vm->engine_ops->run(
-					      vcpu,
-					      vcpu->is_stepping ? &one : NULL));
+			handle_result(vcpu, run(vcpu));
 	}
 	if (vm->engine_ops->count_exits)
 		vm->engine_ops->count_exits(vcpu);

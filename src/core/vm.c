@@ -206,6 +206,17 @@ void vm_stop(struct vm *vm, enum stop_reason reason, int status)
 	notify(vm);
 }
 
+void vm_stop_vcpu(struct vcpu *vcpu, enum stop_reason reason)
+{
+	struct vm *vm = vcpu->vm;
+
+	pthread_mutex_lock(&vm->lock);
+	if (vm->stop_reason == STOP_NONE)
+		vm->stop_vcpu = vcpu;
+	pthread_mutex_unlock(&vm->lock);
+	vm_stop(vm, reason, 0);
+}
+
 void vm_request_reset(struct vm *vm)
 {
 	pthread_mutex_lock(&vm->lock);

@@ -31,6 +31,7 @@
 #include "core/irq.h"
 #include "core/memory.h"
 #include "core/msr.h"
+#include "core/trace.h"
 #include "core/vcpu.h"
 
 #define VM_VCPUS_MAX 32
@@ -88,7 +89,10 @@ struct vm {
 	bool is_running;
 	enum stop_reason stop_reason;
 	int stop_status; /* of STOP_GUEST_EXIT */
+	struct vcpu *stop_vcpu; /* that cannot go on, or NULL; once it stopped */
 	bool reset_wanted;
+
+	struct trace trace; /* what it tells of itself: nothing when zero */
 
 	/* Told once that the VM wants to stop or reset; any thread. */
 	void (*notify)(void *argument);
@@ -128,6 +132,8 @@ void vm_join(struct vm *vm);
  * threads and signal handlers' helpers included; they do not wait.
  */
 void vm_stop(struct vm *vm, enum stop_reason reason, int status);
+/* The same, for a vCPU that cannot go on: the first is vm->stop_vcpu. */
+void vm_stop_vcpu(struct vcpu *vcpu, enum stop_reason reason);
 void vm_request_reset(struct vm *vm);
 
 /* RESET# of devices and vCPUs; the caller has paused the VM and will load the

@@ -19,6 +19,10 @@
 #include "core/vm.h"
 #include "debug/gdb.h"
 #include "debug/ledger.h"
+#include "debug/report.h"
+#include "debug/step.h"
+#include "debug/symbols.h"
+#include "debug/trace_file.h"
 #include "host/console.h"
 #include "host/control.h"
 #include "host/loop.h"
@@ -45,6 +49,9 @@ struct machine {
 	struct pc *pc;
 	struct control_server *control;
 	struct gdb *gdb;
+	struct symbols *symbols; /* of the guest's kernel, or NULL */
+	struct trace_file trace;
+	struct step_trace *step; /* while instructions are traced */
 	struct signals signals;
 	struct loop_call notified; /* vm->notify */
 	bool has_vm, has_signals, has_notify;
@@ -502,6 +509,49 @@ static int check_config(const struct machine_config *config)
 	return 0;
 }
 
+static void put_trace(void *argument, const char *line, size_t length)
+{
+	struct machine *machine = argument;
+
+	trace_file_put(&machine->trace, line, length);
+}
+
+static void trace_step(void *argument, struct vcpu *vcpu)
+{
+	struct machine *machine = argument;
+
+	step_trace_put(machine->step, vcpu);
+}
+
+/* What it tells of itself, and the names to tell it with. */
+static int create_trace(struct machine *machine)
+{
+	const struct machine_config *config = &machine->config;
+	int error = 0;
+
+	if (config->symbols)
+		error = symbols_open(config->symbols, &machine->symbols);
+	else if (config->kernel)
+		symbols_open_kernel(config->kernel, &machine->symbols);
+	if (error || !config->trace_kinds)
+		return error;
+	error = trace_file_open(&machine->trace, config->trace_file,
+				config->trace_limit);
+	if (error)
+		return error;
+	machine->step = calloc(1, sizeof(*machine->step));
+	if (!machine->step)
+		return -ENOMEM;
+	machine->step->symbols = machine->symbols;
+	machine->vm.trace = (struct trace){
+		.kinds = config->trace_kinds,
+		.put = put_trace,
+		.step = trace_step,
+		.sink = machine,
+	};
+	return 0;
+}
+
 /* In the order that reports the user's mistakes before the host's troubles. */
 static int build(struct machine *machine)
 {
@@ -520,6 +570,8 @@ static int build(struct machine *machine)
 	error = create_loop(machine);
 	if (!error)
 		error = create_vm(machine, engine);
+	if (!error)
+		error = create_trace(machine);
 	if (!error)
 		error = create_vcpus(machine);
 	if (!error)
@@ -616,7 +668,7 @@ static void print_stat(struct machine *machine)
 int machine_run(struct machine *machine)
 {
 	struct vm *vm = &machine->vm;
-	int error = vm_start(vm);
+	int error = vm_start(vm), status;
 
 	if (!error) {
 		resume_vm(machine);
@@ -629,8 +681,10 @@ int machine_run(struct machine *machine)
 	clock_stop(&vm->clock);
 	/* What the guest said last comes before what we say of it. */
 	error = console_destroy(take_pointer(&machine->console));
+	status = exit_status(machine);
+	report_fatal(vm, machine->symbols);
 	print_stat(machine);
-	return error ? STATUS_OUR_ERROR : exit_status(machine);
+	return error ? STATUS_OUR_ERROR : status;
 }
 
 void machine_destroy(struct machine *machine)
@@ -642,6 +696,9 @@ void machine_destroy(struct machine *machine)
 	if (machine->has_vm)
 		vm_fini(&machine->vm);
 	pc_destroy(machine->pc);
+	trace_file_close(&machine->trace);
+	free(machine->step);
+	symbols_close(machine->symbols);
 	console_destroy(machine->console);
 	boot_destroy(machine->boot);
 	state_close(machine->state);

@@ -46,6 +46,13 @@ struct machine_config {
 	const char *debug_log; /* file for the debug port; NULL: stderr */
 	const char *gdb; /* where a debugger connects, debug/gdb.h; or NULL */
 	bool gdb_wait; /* the first lets the guest begin */
+	/* What it tells of itself as it runs: bits of core/trace.h, to a file
+	 * (NULL: stderr), at most so many bytes. */
+	uint32_t trace_kinds;
+	const char *trace_file;
+	uint64_t trace_limit;
+	const char *symbols; /* of the guest's kernel, debug/symbols.h; NULL:
+			      * the kernel's own if it has any */
 	bool no_reboot; /* a reset by the guest ends the VM */
 	unsigned grace_ms; /* from SIGTERM's power button to the hard end */
 	const char *stat_file; /* where --stat goes; NULL: stderr */

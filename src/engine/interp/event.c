@@ -8,7 +8,10 @@
  * delivering is the instruction's: it returns to s.rip. Nothing but the new
  * stack's memory changes before the whole frame has been written.
  */
-#include "core/vcpu.h"
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "core/vm.h"
 #include "engine/interp/segment.h"
 #include "engine/interp/task.h"
 
@@ -326,11 +329,36 @@ static void count_event(struct interp *cpu, const struct cpu_event *event)
 			   1);
 }
 
+static void trace_event(struct interp *cpu, const struct cpu_event *event)
+{
+	static const char *const kinds[] = {
+		[CPU_EVENT_INTERRUPT] = "interrupt",
+		[CPU_EVENT_NMI] = "NMI",
+		[CPU_EVENT_EXCEPTION] = "exception",
+		[CPU_EVENT_SOFTWARE] = "INT",
+	};
+	struct vcpu *vcpu = cpu->vcpu;
+	char error[24] = "", cr2[32] = "";
+
+	if (!vcpu || !trace_is_on(&vcpu->vm->trace, TRACE_INTERRUPT))
+		return;
+	if (event->has_error_code)
+		snprintf(error, sizeof(error), " error %" PRIx32,
+			 event->error_code);
+	if (event->kind == CPU_EVENT_EXCEPTION && event->vector == VECTOR_PF)
+		snprintf(cr2, sizeof(cr2), " cr2 %" PRIx64, event->payload);
+	trace_put(vcpu->vm, vcpu, TRACE_INTERRUPT,
+		  "%s %02x%s%s at %04x:%" PRIx64, kinds[event->kind],
+		  event->vector, error, cr2, cpu->s.segment[SEG_CS].selector,
+		  return_rip(cpu, event));
+}
+
 bool event_deliver(struct interp *cpu, const struct cpu_event *event)
 {
 	struct cpu_event current = *event;
 
 	count_event(cpu, event);
+	trace_event(cpu, event);
 	commit_payload(cpu, &current);
 	while (!try_deliver(cpu, &current)) {
 		struct cpu_event second = cpu->pending;
@@ -340,6 +368,7 @@ bool event_deliver(struct interp *cpu, const struct cpu_event *event)
 			return false;
 		commit_payload(cpu, &second);
 		current = combine(&current, &second);
+		trace_event(cpu, &current);
 	}
 	if (event->kind == CPU_EVENT_NMI)
 		cpu->s.nmi_is_blocked = true;

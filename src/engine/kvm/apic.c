@@ -210,6 +210,9 @@ static void inject_extint(struct vcpu *vcpu)
 	interrupt.irq = (uint32_t)vector;
 	kvm_must(kvm->fd, KVM_INTERRUPT, &interrupt, "ExtINT");
 	vcpu_event(vcpu, KVM_EVENT_EXTINT, 1);
+	if (trace_is_on(&vm->trace, TRACE_INTERRUPT))
+		trace_put(vm, vcpu, TRACE_INTERRUPT, "interrupt %02x",
+			  (unsigned)vector);
 	/* One at a time: the next when the guest has taken this one. */
 	kvm->run->ready_for_interrupt_injection = 0;
 	if (vm->extint_ops->is_pending(vm->extint))
