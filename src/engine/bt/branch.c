@@ -322,7 +322,7 @@ static void emit_cold_stack(struct translation *t, const struct cold *cold)
 	code_store(c, FIELD_RIP, SCRATCH);
 	emit_lea_rip(c, cold->resume);
 	code_store(c, FIELD(resume), SCRATCH);
-	code_jump(c, t->bt->stubs.stack);
+	code_jump(c, t->bt->stubs.stack_refill[t->flavour.view]);
 }
 
 void emit_cold(struct translation *t)

@@ -43,6 +43,7 @@
 #include "engine/interp/interp.h"
 
 struct vm;
+struct code;
 
 /*
  * What a block's code depends on besides its bytes and address: the view of
@@ -132,7 +133,7 @@ struct bt_vcpu {
 	struct interp cpu; /* first: GS:0 is cpu.s */
 
 	uint64_t flags; /* AX after LAHF, SETO AL */
-	uint64_t spill[3];
+	uint64_t spill[8];
 	uint64_t host_rsp;
 	uint64_t shadow_rsp;
 	uint64_t target; /* of the enter stub */
@@ -191,6 +192,9 @@ struct bt_stubs {
 	uint8_t *return_miss[MMU_VIEWS]; /* from a return site */
 	uint8_t *return_bottom[MMU_VIEWS];
 	uint8_t *lookup_now; /* as lookup, by the view of now */
+	uint8_t *stack_refill[MMU_VIEWS]; /* as stack, which it may go to */
+	/* REP STOS, REP MOVS by log2 of the element's size; as interpret */
+	uint8_t *repeat[MMU_VIEWS][2][4];
 	uint8_t *syscall; /* flags saved; R10: the next instruction's address */
 	uint8_t *sysret; /* flags saved; s.rip is set */
 	uint8_t *no_rip; /* of empty jumps */
@@ -276,9 +280,20 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host,
 
 void bt_stubs_make(struct bt_vm *bt);
 
-/* --- syscall.c ------------------------------------------------------------- */
+/* --- string.c --------------------------------------------------------------- */
 
-struct code;
+void bt_string_stubs_make(struct code *c, struct bt_vm *bt);
+
+/*
+ * In a stub: `index` = the host page of the register `address`, `offset` = its
+ * offset therein. Clobbers RFLAGS. Returns the branch for what the TLB does not
+ * hold, to be landed.
+ */
+uint8_t *bt_stub_translate(struct code *c, unsigned view,
+			   enum mmu_access access, unsigned address,
+			   unsigned index, unsigned offset);
+
+/* --- syscall.c ------------------------------------------------------------- */
 
 /* The stubs of what changes the privilege level. */
 void bt_transfer_stubs_make(struct code *c, struct bt_vm *bt);

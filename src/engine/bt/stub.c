@@ -122,6 +122,38 @@ static void make_lookup_now(struct code *c, struct bt_vm *bt)
 		       "by one comparison");
 }
 
+/*
+ * `address` is the one that missed struct bt_stack: a kernel uses two stacks on
+ * its way in and out. Where the TLB has its page that is taken; not when it is
+ * the page that was there, so that the operand runs into the next.
+ */
+static void make_stack_refill(struct code *c, struct bt_vm *bt, unsigned view)
+{
+	uint32_t stack =
+		FIELD(stack[0]) + view * (uint32_t)sizeof(struct bt_stack);
+	uint32_t page = stack + offsetof(struct bt_stack, page);
+	uint8_t *miss, *same;
+
+	bt->stubs.stack_refill[view] = code_here(c);
+	code_store(c, FIELD(spill[3]), RAX);
+	code_store(c, FIELD(spill[4]), RCX);
+	code_load(c, SCRATCH, FIELD(address));
+	miss = bt_stub_translate(c, view, MMU_WRITE, SCRATCH, RAX, RCX);
+	code_group1(c, OP_SIZE_64, 4, SCRATCH, (uint32_t)PAGE_MASK);
+	code_gs(c, OP_SIZE_64, 0x3b, SCRATCH, page);
+	same = code_jcc_forward(c, COND_E);
+	code_store(c, page, SCRATCH);
+	code_store(c, stack + offsetof(struct bt_stack, host), RAX);
+	code_load(c, RAX, FIELD(spill[3]));
+	code_load(c, RCX, FIELD(spill[4]));
+	jump_field(c, FIELD(resume));
+	code_land(c, miss);
+	code_land(c, same);
+	code_load(c, RAX, FIELD(spill[3]));
+	code_load(c, RCX, FIELD(spill[4]));
+	code_jump(c, bt->stubs.stack);
+}
+
 static void make_return_stubs(struct code *c, struct bt_vm *bt, unsigned view)
 {
 	bt->stubs.return_miss[view] = code_here(c);
@@ -160,8 +192,11 @@ void bt_stubs_make(struct bt_vm *bt)
 	}
 	make_lookup_now(&c, bt);
 	for (unsigned view = 0; view < MMU_VIEWS; view++)
+		make_stack_refill(&c, bt, view);
+	for (unsigned view = 0; view < MMU_VIEWS; view++)
 		make_return_stubs(&c, bt, view);
 	bt_transfer_stubs_make(&c, bt);
+	bt_string_stubs_make(&c, bt);
 	bt->stubs.no_rip = code_here(&c);
 	code_constant(&c, SCRATCH, BT_NO_RIP);
 	code_store(&c, FIELD_RIP, SCRATCH);

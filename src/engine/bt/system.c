@@ -376,6 +376,9 @@ static emit_fn *const carriers[OP_COUNT] = {
 	[OP_RDTSC] = emit_rdtsc,
 	[OP_RDTSCP] = emit_rdtsc,
 	[OP_RDPID] = emit_rdpid,
+	[OP_MOVS] = emit_string,
+	[OP_STOS] = emit_string,
+	[OP_LODS] = emit_string,
 	[OP_SYSCALL] = emit_syscall,
 	[OP_SYSRET] = emit_sysret,
 };

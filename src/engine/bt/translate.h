@@ -128,6 +128,8 @@ enum carried { CARRIED_NOT, CARRIED, CARRIED_AND_ENDS };
 
 /* Emits instruction i if it is one of this file's. */
 enum carried emit_system(struct translation *t, unsigned i);
+/* The same for MOVS, STOS and LODS: string.c. */
+enum carried emit_string(struct translation *t, unsigned i);
 /* Its meaning does not depend on status flags, in the interpreter either. */
 bool system_ignores_status(const struct insn *insn);
 /* The code behind it runs in another view. */
