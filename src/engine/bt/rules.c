@@ -438,7 +438,6 @@ bool emit_insn(struct translation *t, unsigned i)
 	}
 	switch (emit_system(t, i)) {
 	case CARRIED_AND_ENDS:
-		cold_resume_here(t, first_cold);
 		return true;
 	case CARRIED:
 		cold_resume_here(t, first_cold);
