@@ -100,6 +100,16 @@ void emit_address(struct translation *t, unsigned i, unsigned spare)
 					(uint32_t)sizeof(struct cpu_segment));
 }
 
+/* To the slow path: on a condition, or always. */
+static uint8_t *branch_slow(struct translation *t, unsigned condition)
+{
+	if (likely(!bt_stress_hits(&t->bt->stress, STRESS_SLOW, 1)))
+		return code_jcc_forward(&t->c, condition);
+	code_u8(&t->c, 0xe9);
+	code_u32(&t->c, 0);
+	return t->c.at - 4;
+}
+
 /*
  * The half of the linear address space that this operand is most likely in:
  * its generation is compared, and an operand in the other half takes the slow
@@ -118,7 +128,7 @@ static uint32_t data_generation(const struct translation *t)
 static void slow(struct translation *t, unsigned condition, unsigned i,
 		 unsigned spilled)
 {
-	uint8_t *branch = code_jcc_forward(&t->c, condition);
+	uint8_t *branch = branch_slow(t, condition);
 
 	cold_add(t, COLD_INTERPRET, branch, insn_rip(t, i))->spilled = spilled;
 }
@@ -167,7 +177,7 @@ void emit_translate_stack(struct translation *t, unsigned i, unsigned size,
 	code_gs(c, OP_SIZE_64, 0x33, SCRATCH,
 		stack + (uint32_t)offsetof(struct bt_stack, page));
 	code_group1(c, OP_SIZE_64, 7, SCRATCH, (uint32_t)PAGE_SIZE - size);
-	branch = code_jcc_forward(c, COND_A);
+	branch = branch_slow(t, COND_A);
 	cold_add(t, COLD_STACK, branch, insn_rip(t, i))->resume = retry;
 	code_gs(c, OP_SIZE_64, 0x03, SCRATCH,
 		stack + (uint32_t)offsetof(struct bt_stack, host));

@@ -40,6 +40,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "engine/bt/stress.h"
 #include "engine/interp/interp.h"
 
 struct vm;
@@ -220,6 +221,7 @@ struct bt_vm {
 	_Atomic bool is_remapped; /* a slot moved: drop everything */
 	_Atomic uint32_t drops; /* how often code was dropped */
 	struct interp_ops ops;
+	struct bt_stress stress; /* set before there are vCPUs */
 };
 
 /* The page of the memfd that holds gpa, or ~0. */
@@ -234,7 +236,7 @@ void bt_vm_fini(struct bt_vm *bt);
 struct bt_block *bt_block_find(struct bt_vm *bt, gpa_t gpa, uint64_t rip,
 			       uint32_t flavour);
 void bt_block_add(struct bt_vm *bt, struct bt_block *block);
-bool bt_cache_is_full(const struct bt_vm *bt);
+bool bt_cache_is_full(struct bt_vm *bt);
 void bt_cache_drop_all(struct bt_vcpu *vcpu);
 
 /* Makes sure that nobody writes the page unseen. Lock held; stops the world

@@ -314,10 +314,11 @@ void bt_drop_page(struct bt_vm *bt, struct bt_vcpu *vcpu, gpa_t gpa)
 
 /* --- the whole ------------------------------------------------------------ */
 
-bool bt_cache_is_full(const struct bt_vm *bt)
+bool bt_cache_is_full(struct bt_vm *bt)
 {
 	return bt->used + BT_BLOCK_ROOM > BT_CACHE_SIZE ||
-	       bt->sites + 64 > BT_SITES_MAX;
+	       bt->sites + 64 > BT_SITES_MAX ||
+	       bt_stress_hits(&bt->stress, STRESS_CACHE, 64);
 }
 
 void bt_cache_drop_all(struct bt_vcpu *self)

@@ -43,6 +43,52 @@ static const struct engine_event events[] = {
 	[BT_EVENT_COUNT] = { NULL, NULL },
 };
 
+/* --- options ----------------------------------------------------------------- */
+
+static int set_stress(struct vm *vm, const char *value)
+{
+	struct bt_vm *bt = vm->engine;
+
+	return bt_stress_parse(&bt->stress, value);
+}
+
+static int parse_number(const char *text, uint64_t *number)
+{
+	char *end;
+
+	errno = 0;
+	*number = strtoull(text, &end, 0);
+	return *text && !*end && !errno ? 0 : -EINVAL;
+}
+
+static int set_seed(struct vm *vm, const char *value)
+{
+	struct bt_vm *bt = vm->engine;
+
+	return parse_number(value, &bt->stress.seed);
+}
+
+static int set_stress_every(struct vm *vm, const char *value)
+{
+	struct bt_vm *bt = vm->engine;
+	uint64_t number;
+
+	if (parse_number(value, &number) || !number || number > 1u << 30)
+		return -EINVAL;
+	bt->stress.every = (unsigned)number;
+	return 0;
+}
+
+static const struct engine_option options[] = {
+	{ "stress",
+	  "for tests: tlb, cache, attention, smc, slow and short, with + "
+	  "between them, or all",
+	  set_stress },
+	{ "stress-every", "so much rarer: one time in N", set_stress_every },
+	{ "seed", "the number that stress draws from", set_seed },
+	{ 0 },
+};
+
 /* --- the shadow stack -------------------------------------------------------- */
 
 /*
@@ -283,6 +329,7 @@ static int bt_set_breakpoints(struct vcpu *vcpu,
 const struct engine_ops bt_engine = {
 	.name = "bt",
 	.help = "binary translation: runs anywhere, fast",
+	.options = options,
 	.events = events,
 	.probe = bt_probe,
 	.vm_create = bt_vm_create,

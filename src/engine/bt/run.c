@@ -137,6 +137,31 @@ static void serve_written(struct bt_vcpu *vcpu)
 		drop_everything(vcpu);
 }
 
+/* To be dropped before this vCPU runs translated code again. */
+static void note_written(struct bt_vcpu *vcpu, gpa_t gpa)
+{
+	for (unsigned i = 0; i < vcpu->written_count; i++)
+		if (vcpu->written[i] == gpa)
+			return;
+	/* No instruction writes so many pages, but REP may: the element loop
+	 * ends with the block, so there is room again. */
+	if (vcpu->written_count < ARRAY_SIZE(vcpu->written))
+		vcpu->written[vcpu->written_count++] = gpa;
+	else
+		vcpu->written_all = true;
+}
+
+/* For stress: as if the instruction had written to its own page. */
+static void note_own_page(struct bt_vcpu *vcpu)
+{
+	struct interp *cpu = &vcpu->cpu;
+	enum mmu_view view = mem_code_view(cpu);
+
+	if (tlb_find(cpu, view, MMU_EXEC, cpu->s.rip, 1))
+		note_written(vcpu,
+			     cpu->tlb.code_gpa[view][tlb_index(cpu->s.rip)]);
+}
+
 bool bt_dirty(void *world, gpa_t gpa)
 {
 	struct bt_vcpu *vcpu = ((struct vcpu *)world)->engine;
@@ -144,18 +169,14 @@ bool bt_dirty(void *world, gpa_t gpa)
 	uint64_t index = bt_page_index(bt, gpa);
 
 	interp_world_ops.dirty(world, gpa);
-	if (index == ~0ull || !atomic_load(&bt->has_code[index]))
+	if (index == ~0ull ||
+	    (!atomic_load(&bt->has_code[index]) &&
+	     !bt_stress_chooses(&bt->stress, STRESS_SMC, index)))
 		return true;
 	vcpu->cpu.end_block = true;
-	for (unsigned i = 0; i < vcpu->written_count; i++)
-		if (vcpu->written[i] == gpa)
-			return false;
-	/* No instruction writes so many pages, but REP may: the element loop
-	 * ends with the block, so there is room again. */
-	if (vcpu->written_count < ARRAY_SIZE(vcpu->written))
-		vcpu->written[vcpu->written_count++] = gpa;
-	else
-		vcpu->written_all = true;
+	note_written(vcpu, gpa);
+	if (bt_stress_hits(&bt->stress, STRESS_SMC, 64))
+		note_own_page(vcpu);
 	return false;
 }
 
@@ -329,6 +350,8 @@ static bool fill_stack(struct bt_vcpu *vcpu)
 	uint8_t *host;
 
 	count(vcpu, BT_STACK_FILLS);
+	if (bt_stress_hits(&vcpu->bt->stress, STRESS_SLOW, 1))
+		return false;
 	/* There already: the operand runs into the next page. */
 	if (vcpu->stack[cpu->view].page == gva)
 		return false;
@@ -379,6 +402,8 @@ void bt_run_code(struct interp *cpu)
 	do {
 		serve_written(vcpu);
 		notice_flushes(vcpu);
+		if (unlikely(vcpu->bt->stress.kinds))
+			bt_stress_vcpu(vcpu);
 		if (is_translatable(cpu)) {
 			choose_flavour(vcpu);
 			run_translated(vcpu, &link);

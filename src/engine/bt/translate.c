@@ -24,10 +24,12 @@ static bool ends_block(const struct insn *insn)
 
 static void decode_block(struct translation *t)
 {
-	unsigned offset = 0;
+	unsigned offset = 0, most = TRANSLATE_INSNS_MAX;
 
+	if (unlikely(t->bt->stress.kinds & STRESS_SHORT))
+		most = bt_stress_choose(&t->bt->stress, most);
 	t->count = 0;
-	while (t->count < TRANSLATE_INSNS_MAX && offset < t->room) {
+	while (t->count < most && offset < t->room) {
 		struct insn *insn = &t->insn[t->count];
 
 		/* One that runs into the next page is the interpreter's. */

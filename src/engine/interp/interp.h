@@ -115,6 +115,10 @@ struct tlb {
 	bool has_local_high; /* upper half: not only global pages */
 	uint64_t large_2m[8], large_1g; /* where large pages have been seen */
 	unsigned maxphyaddr; /* 0: not looked up yet */
+	/* For tests: each fill drops the one before it. */
+	bool has_one_entry;
+	enum mmu_view last_view;
+	unsigned last_index;
 };
 
 /* Engine events, for core/engine.h's table. */

@@ -119,6 +119,8 @@ static void fill(struct interp *cpu, gva_t gva, enum mmu_view view,
 		tlb_note_large(cpu, gva, page->size);
 	if (gva >> 63 && !page->is_global)
 		cpu->tlb.has_local_high = true;
+	if (unlikely(cpu->tlb.has_one_entry))
+		tlb_drop_last(cpu, view, tlb_index(gva));
 	set_entry(cpu, view, access, gva, host);
 	if (access == MMU_WRITE)
 		set_entry(cpu, view, MMU_READ, gva, host);

@@ -25,6 +25,9 @@ bool mmu_translate(struct interp *cpu, gva_t gva, enum mmu_access access,
 /* A page larger than 4 KiB has been entered into the TLB piecewise. */
 void tlb_note_large(struct interp *cpu, gva_t gva, uint64_t size);
 
+/* tlb.has_one_entry: what the last fill entered goes, this is the next. */
+void tlb_drop_last(struct interp *cpu, enum mmu_view view, unsigned index);
+
 /* CPUID.80000008h:EAX[7:0]. */
 unsigned mmu_maxphyaddr(struct interp *cpu);
 

@@ -169,6 +169,17 @@ void tlb_load_cr3(struct interp *cpu, bool keep)
 		bank->generation = 0;
 }
 
+void tlb_drop_last(struct interp *cpu, enum mmu_view view, unsigned index)
+{
+	struct tlb *tlb = &cpu->tlb;
+
+	for (unsigned access = 0; access < MMU_ACCESSES; access++)
+		tlb->entry[tlb->last_view][access][tlb->last_index].tag =
+			no_tag(tlb->last_index);
+	tlb->last_view = view;
+	tlb->last_index = index;
+}
+
 /* Bit numbers in the filters: 4 MiB of linear space each, and 1 GiB. */
 static unsigned hash_2m(gva_t gva)
 {
