@@ -328,7 +328,7 @@ static bool interpret(struct bt_vcpu *vcpu)
 {
 	struct interp *cpu = &vcpu->cpu;
 	uint32_t drops = atomic_load(&vcpu->bt->drops);
-	const struct block *block = block_find(cpu, NULL);
+	const struct block *block = block_find_one(cpu);
 	const struct insn *insn = &block->op[0].insn;
 	uint64_t next = cpu->s.rip + insn->len;
 

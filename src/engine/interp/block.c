@@ -173,7 +173,7 @@ static bool block_is_current(struct interp *cpu, const struct block *block,
 }
 
 static struct block *block_decode(struct interp *cpu, const uint8_t *host,
-				  gva_t gva);
+				  gva_t gva, unsigned limit);
 
 ALWAYS_INLINE bool block_is(const struct block *block, const uint8_t *host,
 			    enum x86_mode mode)
@@ -182,7 +182,8 @@ ALWAYS_INLINE bool block_is(const struct block *block, const uint8_t *host,
 }
 
 static struct block *block_look_up(struct interp *cpu, struct block *previous,
-				   const uint8_t *host, gva_t gva)
+				   const uint8_t *host, gva_t gva,
+				   unsigned limit)
 {
 	enum x86_mode mode = cpu->mode;
 	struct block *block;
@@ -193,7 +194,7 @@ static struct block *block_look_up(struct interp *cpu, struct block *previous,
 			break;
 	/* Decoding may drop every block, `previous` too. */
 	if (!block || !block_is_current(cpu, block, gva))
-		return block_decode(cpu, host, gva);
+		return block_decode(cpu, host, gva, limit);
 	if (previous) {
 		previous->successor[1] = previous->successor[0];
 		previous->successor[0] = block;
@@ -201,7 +202,8 @@ static struct block *block_look_up(struct interp *cpu, struct block *previous,
 	return block;
 }
 
-struct block *block_find(struct interp *cpu, struct block *previous)
+ALWAYS_INLINE struct block *find(struct interp *cpu, struct block *previous,
+				 unsigned limit)
 {
 	gva_t gva = code_address(cpu, cpu->s.rip);
 	enum x86_mode mode = cpu->mode;
@@ -220,7 +222,17 @@ struct block *block_find(struct interp *cpu, struct block *previous)
 			    block_is_current(cpu, block, gva))
 				return block;
 		}
-	return block_look_up(cpu, previous, host, gva);
+	return block_look_up(cpu, previous, host, gva, limit);
+}
+
+struct block *block_find(struct interp *cpu, struct block *previous)
+{
+	return find(cpu, previous, BLOCK_INSNS_MAX);
+}
+
+struct block *block_find_one(struct interp *cpu)
+{
+	return find(cpu, NULL, 1);
 }
 
 /* --- decoding ------------------------------------------------------------- */
@@ -311,7 +323,7 @@ static struct block *decode_crossing(struct interp *cpu, struct block *model,
 }
 
 static struct block *block_decode(struct interp *cpu, const uint8_t *host,
-				  gva_t gva)
+				  gva_t gva, unsigned limit)
 {
 	unsigned available = (unsigned)(PAGE_SIZE - gva % PAGE_SIZE), at = 0;
 	struct block model = { .host = host, .mode = (uint8_t)cpu->mode };
@@ -321,7 +333,7 @@ static struct block *block_decode(struct interp *cpu, const uint8_t *host,
 	/* Decode a copy: another vCPU may write meanwhile, and what was decoded
 	 * must be what is compared. */
 	memcpy(bytes, host, available);
-	while (model.count < BLOCK_INSNS_MAX && at < available) {
+	while (model.count < limit && at < available) {
 		struct block_op *op = &cpu->blocks->op[model.count];
 		int length = insn_decode(&op->insn, bytes + at, available - at,
 					 cpu->mode);

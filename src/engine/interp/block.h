@@ -60,6 +60,8 @@ void block_cache_destroy(struct block_cache *cache);
  * its first instruction does. Valid until the next call.
  */
 struct block *block_find(struct interp *cpu, struct block *previous);
+/* For who wants its first instruction only: no more need be decoded. */
+struct block *block_find_one(struct interp *cpu);
 
 /* Fills in handler[]; handlers.c. */
 void handlers_fill(interp_fn *handler[OP_COUNT]);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "machine.h"
+#include "engine/interp/block.h"
 
 #define assert_reg(m, reg, value) \
 	assert_int_equal((m)->cpu->s.gpr[reg], (uint64_t)(value))
@@ -328,6 +329,22 @@ static void test_nmi(void **state)
 	machine_destroy(m);
 }
 
+/* Who wants one instruction has one decoded, and runs on from there. */
+CODE(find_one, "mov $5, %eax; mov $6, %ebx");
+static void test_find_one(void **state)
+{
+	struct machine *m = start();
+	const struct block *block;
+
+	LOAD(m, find_one);
+	block = block_find_one(m->cpu);
+	assert_int_equal(block->count, 1);
+	assert_int_equal(block->op[0].insn.op, OP_MOV);
+	assert_int_equal(machine_run(m), INTERP_WAIT);
+	assert_reg(m, RBX, 6);
+	machine_destroy(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,6 +366,7 @@ int main(void)
 		cmocka_unit_test(test_interrupt),
 		cmocka_unit_test(test_halt),
 		cmocka_unit_test(test_nmi),
+		cmocka_unit_test(test_find_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
