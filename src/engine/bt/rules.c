@@ -31,6 +31,15 @@ static bool is_left_to_interp(const struct insn *insn)
 	}
 }
 
+/* A bit offset in a register reaches past the operand: SDM 2, BT. */
+static bool reaches_past_operand(const struct insn *insn)
+{
+	return (insn->op == OP_BT || insn->op == OP_BTS || insn->op == OP_BTR ||
+		insn->op == OP_BTC) &&
+	       insn->operand[0].kind == OPND_MEM &&
+	       insn->operand[1].kind == OPND_REG;
+}
+
 static bool units_are_usable(const struct translation *t,
 			     const struct insn_row *row)
 {
@@ -78,7 +87,7 @@ static bool is_carried(const struct translation *t, const struct insn *insn)
 	       !(row->attrs & (ROW_VSIB | ROW_ENDS)) &&
 	       t->vcpu->cpu.blocks->has_feature[row->feature] &&
 	       units_are_usable(t, row) && !is_left_to_interp(insn) &&
-	       operands_are_carried(insn);
+	       !reaches_past_operand(insn) && operands_are_carried(insn);
 }
 
 /* --- registers that live in memory ---------------------------------------- */
