@@ -123,9 +123,36 @@ static struct memory_slot *free_slot(struct memory *memory)
 	return NULL;
 }
 
+#define STORE(field, value) __atomic_store_n(&(field), value, __ATOMIC_RELEASE)
+
+/* Lock held. Who looks at the same time looks again (memory_find). */
+static void slot_store(struct memory *memory, struct memory_slot *to,
+		       const struct memory_slot *from)
+{
+	uint32_t sequence = atomic_load(&memory->sequence);
+
+	atomic_store(&memory->sequence, sequence + 1);
+	STORE(to->id, from->id);
+	STORE(to->is_used, from->is_used);
+	STORE(to->is_logged, from->is_logged);
+	STORE(to->kind, from->kind);
+	STORE(to->base, from->base);
+	STORE(to->size, from->size);
+	STORE(to->offset, from->offset);
+	atomic_store(&memory->sequence, sequence + 2);
+}
+
+static void slot_take_away(struct memory *memory, struct memory_slot *slot)
+{
+	struct memory_slot none = *slot;
+
+	none.is_used = false;
+	slot_store(memory, slot, &none);
+}
+
 static int add_locked(struct memory *memory, const struct memory_slot *wanted)
 {
-	struct memory_slot *slot = free_slot(memory);
+	struct memory_slot *slot = free_slot(memory), added = *wanted;
 	unsigned id;
 	int error;
 
@@ -135,12 +162,12 @@ static int add_locked(struct memory *memory, const struct memory_slot *wanted)
 			     wanted->size))
 		return -EEXIST;
 	id = (unsigned)(slot - memory->slot);
-	*slot = *wanted;
-	slot->id = id;
-	slot->is_used = true;
+	added.id = id;
+	added.is_used = true;
+	slot_store(memory, slot, &added);
 	error = tell_engine(memory, slot);
 	if (error) {
-		slot->is_used = false;
+		slot_take_away(memory, slot);
 		return error;
 	}
 	return (int)id;
@@ -168,7 +195,7 @@ int memory_add(struct memory *memory, gpa_t base, uint64_t size,
 int memory_change(struct memory *memory, unsigned id, gpa_t base,
 		  enum memory_kind kind)
 {
-	struct memory_slot *slot, old;
+	struct memory_slot *slot, old, changed;
 	uint64_t end;
 	int error;
 
@@ -182,11 +209,13 @@ int memory_change(struct memory *memory, unsigned id, gpa_t base,
 	} else if (overlaps_another(memory, id, base, slot->size)) {
 		error = -EEXIST;
 	} else {
-		slot->base = base;
-		slot->kind = kind;
+		changed = old;
+		changed.base = base;
+		changed.kind = kind;
+		slot_store(memory, slot, &changed);
 		error = tell_engine(memory, slot);
 		if (error)
-			*slot = old;
+			slot_store(memory, slot, &old);
 	}
 	pthread_rwlock_unlock(&memory->lock);
 	return error;
@@ -196,26 +225,9 @@ void memory_remove(struct memory *memory, unsigned id)
 {
 	BUG_ON(id >= MEMORY_SLOTS_MAX);
 	pthread_rwlock_wrlock(&memory->lock);
-	memory->slot[id].is_used = false;
+	slot_take_away(memory, &memory->slot[id]);
 	tell_engine(memory, &memory->slot[id]);
 	pthread_rwlock_unlock(&memory->lock);
-}
-
-bool memory_find(struct memory *memory, gpa_t gpa, struct memory_slot *slot)
-{
-	bool found = false;
-
-	pthread_rwlock_rdlock(&memory->lock);
-	for (unsigned i = 0; i < MEMORY_SLOTS_MAX && !found; i++) {
-		const struct memory_slot *s = &memory->slot[i];
-
-		if (s->is_used && gpa - s->base < s->size) {
-			*slot = *s;
-			found = true;
-		}
-	}
-	pthread_rwlock_unlock(&memory->lock);
-	return found;
 }
 
 /* Into the host view, or NULL unless the whole range lies in one slot. */

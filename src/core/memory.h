@@ -10,12 +10,13 @@
  *
  * Writes of ours go between memory_write_begin and memory_write_end (dma_* for
  * devices): the end marks the pages dirty and tells the engine that code may
- * have changed. The map changes under `lock` (write side) while vCPUs run;
- * every change calls the engine.
+ * have changed. The map changes under `lock` while vCPUs run; every change calls
+ * the engine. Who looks something up takes no lock.
  */
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -53,7 +54,8 @@ struct memory {
 	uint64_t ram_size; /* bytes of RAM, ROM excluded */
 	uint8_t *host; /* the host view, fd_size bytes */
 	uint8_t *guest; /* the guest view, fd_size bytes */
-	pthread_rwlock_t lock; /* over slot[] */
+	pthread_rwlock_t lock; /* over slot[]; for its changes */
+	_Atomic uint32_t sequence; /* odd while slot[] changes */
 	struct memory_slot slot[MEMORY_SLOTS_MAX];
 	uint64_t *dirty; /* bit per page of the memfd, or NULL; atomic */
 };
@@ -74,8 +76,12 @@ int memory_change(struct memory *memory, unsigned id, gpa_t base,
 		  enum memory_kind kind);
 void memory_remove(struct memory *memory, unsigned id);
 
-/* Copies the slot that holds gpa; false when none does. Any thread. */
-bool memory_find(struct memory *memory, gpa_t gpa, struct memory_slot *slot);
+/*
+ * Copies the slot that holds gpa; false when none does. Any thread. Inline: an
+ * engine looks while the guest's vector registers are in the processor.
+ */
+static inline bool memory_find(struct memory *memory, gpa_t gpa,
+			       struct memory_slot *slot);
 
 /*
  * A pointer into the host view to [gpa, gpa + size), or NULL unless every byte
@@ -98,3 +104,45 @@ int memory_load(struct memory *memory, gpa_t gpa, const void *from,
 
 /* Marks [offset, +size) of the memfd dirty. Any thread, engines included. */
 void memory_mark_dirty(struct memory *memory, uint64_t offset, uint64_t size);
+
+/* --- the bodies of what is declared static inline above ------------------- */
+
+#define MEMORY_LOAD(field) __atomic_load_n(&(field), __ATOMIC_ACQUIRE)
+
+static inline bool memory_slot_copy(const struct memory_slot *from, gpa_t gpa,
+				    struct memory_slot *to)
+{
+	to->is_used = MEMORY_LOAD(from->is_used);
+	if (!to->is_used)
+		return false;
+	to->base = MEMORY_LOAD(from->base);
+	to->size = MEMORY_LOAD(from->size);
+	if (gpa - to->base >= to->size)
+		return false;
+	to->id = MEMORY_LOAD(from->id);
+	to->is_logged = MEMORY_LOAD(from->is_logged);
+	to->kind = MEMORY_LOAD(from->kind);
+	to->offset = MEMORY_LOAD(from->offset);
+	return true;
+}
+
+static inline bool memory_find(struct memory *memory, gpa_t gpa,
+			       struct memory_slot *slot)
+{
+	uint32_t sequence;
+	bool found;
+
+	*slot = (struct memory_slot){ 0 };
+	/* Acquiring loads: each is done before the next. slot_store in memory.c
+	 * is the other side. */
+	do {
+		sequence = atomic_load_explicit(&memory->sequence,
+						memory_order_acquire);
+		found = false;
+		for (unsigned i = 0; i < MEMORY_SLOTS_MAX && !found; i++)
+			found = memory_slot_copy(&memory->slot[i], gpa, slot);
+	} while ((sequence & 1) ||
+		 sequence != atomic_load_explicit(&memory->sequence,
+						  memory_order_relaxed));
+	return found;
+}

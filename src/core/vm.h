@@ -10,8 +10,8 @@
  *   a device's lock (bus_region.lock, timer.lock)
  *   ioapic, i8259 (their own device locks, taken from inside irq_set)
  *   a local APIC's lock
- *   bus->lock, memory->lock (read side around a lookup; no handler is called
- *       under bus->lock, engines are called under memory->lock)
+ *   bus->lock (read side around a lookup; no handler is called under it),
+ *       memory->lock (over changes of the map; engines are called under it)
  *   vm->lock (held while waiting for vCPUs; nothing below but the clock)
  *   clock->lock
  * An EOI goes the other way: chip/lapic releases its lock before it tells the
