@@ -44,6 +44,8 @@ ifeq ($(flags_$(VARIANT)),)
 $(error VARIANT=$(VARIANT): there are release, debug, asan and tsan)
 endif
 
+general_flags := -mgeneral-regs-only
+
 all_cflags  := $(base_flags) $(flags_$(VARIANT)) $(CFLAGS)
 all_ldflags := -pthread $(link_$(VARIANT)) $(LDFLAGS)
 
@@ -51,6 +53,13 @@ all_ldflags := -pthread $(link_$(VARIANT)) $(LDFLAGS)
 
 sources    := $(sort $(shell find src -name '*.[cS]'))
 headers    := $(sort $(shell find src -name '*.h'))
+# What may run while a guest's vector registers are in the processor, and all
+# that is near it, does without: src/engine/bt/vectors.c.
+vector_src := $(addprefix src/engine/interp/, \
+	block.c fpu.c host_stub.c host_unit.c)
+general    := $(filter-out $(vector_src), \
+	$(filter $(foreach f,base x86 core chip engine/interp engine/bt, \
+	src/$(f)/%.c),$(sources)))
 objects    := $(patsubst %,$(out)/%.o,$(basename \
 	$(filter-out src/helper/%,$(sources))))
 helper_src := $(filter src/helper/%.c,$(sources))
@@ -91,7 +100,8 @@ objects: $(objects)
 # --- the program -------------------------------------------------------------
 
 # Rebuilds everything when the compiler or its flags change.
-flags_now := $(CC) $(all_cflags) / $(all_ldflags)
+flags_now := $(CC) $(all_cflags) / $(all_ldflags) / $(general_flags) \
+	$(vector_src)
 ifneq ($(MAKECMDGOALS),clean)
 $(shell mkdir -p $(out); printf '%s\n' '$(flags_now)' | \
 	cmp -s - $(out)/flags || printf '%s\n' '$(flags_now)' >$(out)/flags)
@@ -112,6 +122,8 @@ build/ringfence: build/release/ringfence
 $(addprefix build/,$(helpers)): build/ringfence-%: build/release/ringfence-%
 build/ringfence $(addprefix build/,$(helpers)):
 	@cp -f $< $@.tmp && mv -f $@.tmp $@
+
+$(general:%.c=$(out)/%.o): all_cflags += $(general_flags)
 
 # They confine themselves to a few system calls, which sanitizers would break.
 $(out)/src/helper/%.o: all_cflags := $(base_flags) $(flags_release)

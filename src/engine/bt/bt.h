@@ -122,12 +122,18 @@ enum bt_event {
 	BT_EVENT_COUNT,
 };
 
-#define BT_XSAVE_SIZE 1024 /* x87, SSE, AVX in the standard format: 832 */
+/* The shadow stack is touched as it is used. Deeper than any stack of a guest's
+ * that has a frame of 16 bytes a call. */
+#define BT_SHADOW_SIZE	(64ull << 20)
+#define BT_SHADOW_GUARD 65536
+
+#define BT_XSAVE_SIZE	1024 /* x87, SSE, AVX in the standard format: 832 */
 
 /* Where the guest's x87, SSE and AVX state is. */
 enum bt_vectors {
 	VECTORS_IN_STATE, /* s.fpu */
 	VECTORS_IN_AREA, /* bt_vcpu.xsave */
+	VECTORS_IN_CPU, /* the processor's own registers */
 };
 
 struct bt_vcpu {
@@ -220,7 +226,6 @@ struct bt_vm {
 	_Atomic bool is_stopped; /* the world */
 	_Atomic bool is_remapped; /* a slot moved: drop everything */
 	_Atomic uint32_t drops; /* how often code was dropped */
-	struct interp_ops ops;
 	struct bt_stress stress; /* set before there are vCPUs */
 };
 
@@ -266,6 +271,8 @@ static inline uint8_t *bt_writable(const struct bt_vm *bt,
 }
 
 void bt_forget_jumps(struct bt_vcpu *vcpu);
+/* Empties the shadow stack, down to its bottom frame. */
+void bt_shadow_reset(struct bt_vcpu *vcpu);
 void bt_forget_stack(struct bt_vcpu *vcpu, unsigned view);
 
 /* --- translate.c ----------------------------------------------------------- */
@@ -300,20 +307,26 @@ uint8_t *bt_stub_translate(struct code *c, unsigned view,
 /* The stubs of what changes the privilege level. */
 void bt_transfer_stubs_make(struct code *c, struct bt_vm *bt);
 
-/* Empties the shadow stack, down to its bottom frame. */
-void bt_shadow_reset(struct bt_vcpu *vcpu);
-
 /* --- vectors.c ------------------------------------------------------------- */
 
-/* Brings s.fpu, or the area, up to date. */
+/* Own thread, all of them. Right before translated code, and right behind. */
+void bt_vectors_to_cpu(struct bt_vcpu *vcpu);
+void bt_vectors_left(struct bt_vcpu *vcpu);
+/* Before code that may use vector registers. */
+void bt_vectors_leave(struct bt_vcpu *vcpu);
+/* Before s.fpu is looked at or changed. */
 void bt_vectors_to_state(struct bt_vcpu *vcpu);
-void bt_vectors_to_area(struct bt_vcpu *vcpu);
+
+/* --- world.c --------------------------------------------------------------- */
+
+/* The interpreter's world, with the vectors out of the way. */
+extern const struct interp_ops bt_world_ops;
 
 /* --- run.c ----------------------------------------------------------------- */
 
-/* struct interp's run_code, run_aborted and sync; interp_ops.dirty. */
+/* struct interp's run_code, run_aborted, sync and leave. */
 void bt_run_code(struct interp *cpu);
 void bt_run_aborted(struct interp *cpu);
 void bt_sync(struct interp *cpu);
-bool bt_dirty(void *world, gpa_t gpa);
+void bt_leave(struct interp *cpu);
 uint32_t bt_flavour_pack(const struct bt_flavour *flavour);

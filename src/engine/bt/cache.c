@@ -221,6 +221,24 @@ static void drop_block(struct bt_vm *bt, struct bt_block *block)
 	free(block);
 }
 
+/*
+ * [guard | ... grows down ... | bottom frame | guard]. Below the bottom frame
+ * RET leaves the guest's address as everywhere; above it there is room for what
+ * the return stubs read.
+ */
+static uint8_t *shadow_top(const struct bt_vcpu *vcpu)
+{
+	return vcpu->shadow + BT_SHADOW_GUARD + BT_SHADOW_SIZE - 64;
+}
+
+void bt_shadow_reset(struct bt_vcpu *vcpu)
+{
+	uint64_t *top = (uint64_t *)shadow_top(vcpu);
+
+	*top = (uint64_t)vcpu->bt->stubs.return_bottom[vcpu->cpu.view];
+	vcpu->shadow_rsp = (uint64_t)top;
+}
+
 void bt_forget_jumps(struct bt_vcpu *vcpu)
 {
 	const struct bt_jump none = { BT_NO_RIP, vcpu->bt->stubs.no_rip };

@@ -19,10 +19,6 @@
 #include "engine/bt/code.h"
 #include "engine/interp/engine.h"
 
-/* Touched as it is used. Deeper than any stack of a guest's that has a frame of
- * 16 bytes a call. */
-#define SHADOW_SIZE   (64ull << 20)
-#define SHADOW_GUARD  65536
 #define ALTSTACK_SIZE 65536
 
 static const struct engine_event events[] = {
@@ -91,24 +87,6 @@ static const struct engine_option options[] = {
 
 /* --- the shadow stack -------------------------------------------------------- */
 
-/*
- * [guard | ... grows down ... | bottom frame | guard]. Below the bottom frame
- * RET leaves the guest's address as everywhere; above it there is room for what
- * the return stubs read.
- */
-static uint8_t *shadow_top(const struct bt_vcpu *vcpu)
-{
-	return vcpu->shadow + SHADOW_GUARD + SHADOW_SIZE - 64;
-}
-
-void bt_shadow_reset(struct bt_vcpu *vcpu)
-{
-	uint64_t *top = (uint64_t *)shadow_top(vcpu);
-
-	*top = (uint64_t)vcpu->bt->stubs.return_bottom[vcpu->cpu.view];
-	vcpu->shadow_rsp = (uint64_t)top;
-}
-
 static _Thread_local struct bt_vcpu *current;
 
 /*
@@ -123,7 +101,7 @@ static void on_sigsegv(int number, siginfo_t *info, void *frame)
 	struct bt_vcpu *vcpu = current;
 
 	if (!vcpu || address < vcpu->shadow ||
-	    address >= vcpu->shadow + SHADOW_GUARD) {
+	    address >= vcpu->shadow + BT_SHADOW_GUARD) {
 		signal(number, SIG_DFL);
 		return;
 	}
@@ -133,7 +111,7 @@ static void on_sigsegv(int number, siginfo_t *info, void *frame)
 
 static int shadow_create(struct bt_vcpu *vcpu)
 {
-	uint64_t size = SHADOW_SIZE + 2 * SHADOW_GUARD;
+	uint64_t size = BT_SHADOW_SIZE + 2 * BT_SHADOW_GUARD;
 
 	vcpu->shadow = mmap(NULL, size, PROT_NONE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -141,7 +119,7 @@ static int shadow_create(struct bt_vcpu *vcpu)
 		vcpu->shadow = NULL;
 		return -ENOMEM;
 	}
-	if (mprotect(vcpu->shadow + SHADOW_GUARD, SHADOW_SIZE,
+	if (mprotect(vcpu->shadow + BT_SHADOW_GUARD, BT_SHADOW_SIZE,
 		     PROT_READ | PROT_WRITE))
 		return -errno;
 	return 0;
@@ -176,8 +154,6 @@ static int bt_vm_create(struct vm *vm)
 		free(bt);
 		return error;
 	}
-	bt->ops = interp_world_ops;
-	bt->ops.dirty = bt_dirty;
 	vm->engine = bt;
 	return 0;
 }
@@ -203,7 +179,7 @@ static int bt_vcpu_create(struct vcpu *vcpu, const struct cpuid_table *cpuid)
 	bt->bt = vcpu->vm->engine;
 	bt->vcpu = vcpu;
 	vcpu->engine = bt;
-	error = interp_init(&bt->cpu, &bt->bt->ops, vcpu, cpuid);
+	error = interp_init(&bt->cpu, &bt_world_ops, vcpu, cpuid);
 	if (!error)
 		error = shadow_create(bt);
 	if (error) {
@@ -214,6 +190,7 @@ static int bt_vcpu_create(struct vcpu *vcpu, const struct cpuid_table *cpuid)
 	bt->cpu.run_code = bt_run_code;
 	bt->cpu.run_aborted = bt_run_aborted;
 	bt->cpu.sync = bt_sync;
+	bt->cpu.leave = bt_leave;
 	cpu_state_reset(&bt->cpu.s, vcpu->index == 0);
 	interp_mode_changed(&bt->cpu);
 	bt_forget_jumps(bt);
@@ -231,7 +208,7 @@ static void bt_vcpu_destroy(struct vcpu *vcpu)
 		return;
 	interp_fini(&bt->cpu);
 	if (bt->shadow)
-		munmap(bt->shadow, SHADOW_SIZE + 2 * SHADOW_GUARD);
+		munmap(bt->shadow, BT_SHADOW_SIZE + 2 * BT_SHADOW_GUARD);
 	free(bt);
 	vcpu->engine = NULL;
 }

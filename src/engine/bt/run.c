@@ -111,6 +111,7 @@ static void drop_everything(struct bt_vcpu *vcpu)
 {
 	struct bt_vm *bt = vcpu->bt;
 
+	bt_vectors_leave(vcpu);
 	bt_leave_guest(vcpu);
 	pthread_mutex_lock(&bt->lock);
 	vcpu->written_all = false;
@@ -126,6 +127,7 @@ static void serve_written(struct bt_vcpu *vcpu)
 	while (unlikely(vcpu->written_count)) {
 		gpa_t gpa = vcpu->written[--vcpu->written_count];
 
+		bt_vectors_leave(vcpu);
 		bt_leave_guest(vcpu);
 		bt_drop_page(vcpu->bt, vcpu, gpa);
 		bt_enter_guest(vcpu);
@@ -135,49 +137,6 @@ static void serve_written(struct bt_vcpu *vcpu)
 		     atomic_load_explicit(&vcpu->bt->is_remapped,
 					  memory_order_relaxed)))
 		drop_everything(vcpu);
-}
-
-/* To be dropped before this vCPU runs translated code again. */
-static void note_written(struct bt_vcpu *vcpu, gpa_t gpa)
-{
-	for (unsigned i = 0; i < vcpu->written_count; i++)
-		if (vcpu->written[i] == gpa)
-			return;
-	/* No instruction writes so many pages, but REP may: the element loop
-	 * ends with the block, so there is room again. */
-	if (vcpu->written_count < ARRAY_SIZE(vcpu->written))
-		vcpu->written[vcpu->written_count++] = gpa;
-	else
-		vcpu->written_all = true;
-}
-
-/* For stress: as if the instruction had written to its own page. */
-static void note_own_page(struct bt_vcpu *vcpu)
-{
-	struct interp *cpu = &vcpu->cpu;
-	enum mmu_view view = mem_code_view(cpu);
-
-	if (tlb_find(cpu, view, MMU_EXEC, cpu->s.rip, 1))
-		note_written(vcpu,
-			     cpu->tlb.code_gpa[view][tlb_index(cpu->s.rip)]);
-}
-
-bool bt_dirty(void *world, gpa_t gpa)
-{
-	struct bt_vcpu *vcpu = ((struct vcpu *)world)->engine;
-	struct bt_vm *bt = vcpu->bt;
-	uint64_t index = bt_page_index(bt, gpa);
-
-	interp_world_ops.dirty(world, gpa);
-	if (index == ~0ull ||
-	    (!atomic_load(&bt->has_code[index]) &&
-	     !bt_stress_chooses(&bt->stress, STRESS_SMC, index)))
-		return true;
-	vcpu->cpu.end_block = true;
-	note_written(vcpu, gpa);
-	if (bt_stress_hits(&bt->stress, STRESS_SMC, 64))
-		note_own_page(vcpu);
-	return false;
 }
 
 /* --- entering translated code ----------------------------------------------- */
@@ -197,27 +156,14 @@ static void flags_from_code(struct bt_vcpu *vcpu)
 	*rflags |= (vcpu->flags >> 8 & 0xd5) | (vcpu->flags & 1) << 11;
 }
 
-static const uint32_t default_mxcsr = 0x1f80;
-
-/*
- * The guest's vector state is the processor's only inside. XSAVE and XRSTOR
- * with the three components (EDX:EAX = 7), standard format.
- */
 static enum bt_exit run(struct bt_vcpu *vcpu, const void *code)
 {
 	vcpu->target = (uint64_t)code;
 	vcpu->exit_link = 0;
-	bt_vectors_to_area(vcpu);
 	flags_to_code(vcpu);
-	__asm__ volatile("xrstor64 %0"
-			 :
-			 : "m"(vcpu->xsave), "a"(7), "d"(0)
-			 : "memory");
+	bt_vectors_to_cpu(vcpu);
 	vcpu->bt->stubs.enter(vcpu);
-	__asm__ volatile("xsave64 %0\n\tldmxcsr %1"
-			 : "=m"(vcpu->xsave)
-			 : "m"(default_mxcsr), "a"(7), "d"(0)
-			 : "memory");
+	bt_vectors_left(vcpu);
 	flags_from_code(vcpu);
 	vcpu->flavour.view = vcpu->cpu.view; /* which code changes */
 	return (enum bt_exit)vcpu->exit_reason;
@@ -260,6 +206,7 @@ static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 	if (!host)
 		return NULL;
 	count(vcpu, BT_DISPATCHES);
+	bt_vectors_leave(vcpu);
 	bt_leave_guest(vcpu);
 	pthread_mutex_lock(&bt->lock);
 	block = bt_block_find(bt, gpa, vcpu->cpu.s.rip,
@@ -328,10 +275,14 @@ static bool interpret(struct bt_vcpu *vcpu)
 {
 	struct interp *cpu = &vcpu->cpu;
 	uint32_t drops = atomic_load(&vcpu->bt->drops);
-	const struct block *block = block_find_one(cpu);
-	const struct insn *insn = &block->op[0].insn;
-	uint64_t next = cpu->s.rip + insn->len;
+	const struct block *block;
+	const struct insn *insn;
+	uint64_t next;
 
+	bt_vectors_leave(vcpu);
+	block = block_find_one(cpu);
+	insn = &block->op[0].insn;
+	next = cpu->s.rip + insn->len;
 	count(vcpu, BT_INTERPRETED);
 	if (touches_vectors(insn))
 		bt_vectors_to_state(vcpu);
@@ -424,4 +375,9 @@ void bt_run_aborted(struct interp *cpu)
 void bt_sync(struct interp *cpu)
 {
 	bt_vectors_to_state(bt_of(cpu));
+}
+
+void bt_leave(struct interp *cpu)
+{
+	bt_vectors_leave(bt_of(cpu));
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The processor: its creation, the modes derived from its registers, and the
- * run loop.
+ * The processor: the modes derived from its registers, and the run loop.
  *
  * Between two instructions lies a boundary. Most are nothing: the next
  * instruction of the block follows. When an instruction asked for it
@@ -13,64 +12,10 @@
  * Faults land in interp_execute: the instruction is abandoned with s.rip at
  * it, and the event is delivered.
  */
-#include <errno.h>
-#include <stdlib.h>
-
 #include "core/vcpu.h"
 #include "engine/interp/block.h"
 #include "engine/interp/debug.h"
-#include "engine/interp/host_unit.h"
 #include "engine/interp/operand.h"
-
-/* --- life ----------------------------------------------------------------- */
-
-int interp_init(struct interp *cpu, const struct interp_ops *ops, void *world,
-		const struct cpuid_table *cpuid)
-{
-	memset(cpu, 0, sizeof(*cpu));
-	cpu->ops = ops;
-	cpu->world = world;
-	cpu->cpuid = cpuid;
-	cpu->address_mask = ~0ull;
-	cpu->blocks = block_cache_create(cpuid);
-	cpu->host_unit = host_unit_create();
-	if (!cpu->blocks || !cpu->host_unit)
-		return -ENOMEM;
-	cpu_state_reset(&cpu->s, true);
-	tlb_flush(cpu);
-	interp_mode_changed(cpu);
-	return 0;
-}
-
-void interp_fini(struct interp *cpu)
-{
-	debugger_fini(cpu);
-	block_cache_destroy(cpu->blocks);
-	host_unit_destroy(cpu->host_unit);
-}
-
-struct interp *interp_create(const struct interp_ops *ops, void *world,
-			     const struct cpuid_table *cpuid)
-{
-	size_t size = align_up(sizeof(struct interp), 64);
-	struct interp *cpu = aligned_alloc(64, size);
-
-	if (!cpu)
-		return NULL;
-	if (interp_init(cpu, ops, world, cpuid)) {
-		interp_destroy(cpu);
-		return NULL;
-	}
-	return cpu;
-}
-
-void interp_destroy(struct interp *cpu)
-{
-	if (!cpu)
-		return;
-	interp_fini(cpu);
-	free(cpu);
-}
 
 /* --- modes ---------------------------------------------------------------- */
 
@@ -450,7 +395,7 @@ static bool land(struct interp *cpu)
 	       deliver_debug(cpu, hits);
 }
 
-enum interp_result interp_execute(struct interp *cpu, uint64_t count)
+static enum interp_result execute(struct interp *cpu, uint64_t count)
 {
 	const uint64_t end = count > ~0ull - cpu->instructions ?
 				     ~0ull :
@@ -490,4 +435,13 @@ enum interp_result interp_execute(struct interp *cpu, uint64_t count)
 			run_blocks(cpu, end);
 		}
 	}
+}
+
+enum interp_result interp_execute(struct interp *cpu, uint64_t count)
+{
+	enum interp_result result = execute(cpu, count);
+
+	if (cpu->leave)
+		cpu->leave(cpu);
+	return result;
 }

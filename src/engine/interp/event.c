@@ -342,6 +342,8 @@ static void trace_event(struct interp *cpu, const struct cpu_event *event)
 
 	if (!vcpu || !trace_is_on(&vcpu->vm->trace, TRACE_INTERRUPT))
 		return;
+	if (cpu->leave)
+		cpu->leave(cpu);
 	if (event->has_error_code)
 		snprintf(error, sizeof(error), " error %" PRIx32,
 			 event->error_code);

@@ -188,10 +188,15 @@ struct interp {
 	 * until end_block or attention, in place of blocks; faults leave it as
 	 * they leave an instruction, and run_aborted is told. sync brings s.fpu
 	 * up to date before the interpreter executes code of its own accord.
+	 * After run_code the guest's x87, SSE and AVX registers may still be in
+	 * the processor, so what runs from there to sync, to leave or to one of
+	 * ops does not touch them (Makefile: general): leave is called at the
+	 * end of interp_execute, and before what needs them.
 	 */
 	void (*run_code)(struct interp *cpu);
 	void (*run_aborted)(struct interp *cpu);
 	void (*sync)(struct interp *cpu);
+	void (*leave)(struct interp *cpu);
 
 	struct vcpu *vcpu; /* NULL in unit tests */
 	const struct interp_ops *ops;

@@ -118,7 +118,7 @@ static bool idiv_overflows(unsigned size, uint64_t low, uint64_t high,
 			   uint64_t b)
 {
 	int64_t divisor = sign_extend(b, size);
-	unsigned __int128 dividend, quotient, limit;
+	unsigned __int128 dividend, limit, magnitude;
 	__int128 value;
 	bool is_negative;
 
@@ -142,10 +142,10 @@ static bool idiv_overflows(unsigned size, uint64_t low, uint64_t high,
 	is_negative = (value < 0) != (divisor < 0);
 	dividend = value < 0 ? -(unsigned __int128)value :
 			       (unsigned __int128)value;
-	quotient = dividend /
-		   (divisor < 0 ? -(uint64_t)divisor : (uint64_t)divisor);
-	limit = (unsigned __int128)1 << (size * 8 - 1);
-	return is_negative ? quotient > limit : quotient >= limit;
+	magnitude = divisor < 0 ? -(uint64_t)divisor : (uint64_t)divisor;
+	/* The first quotient that is too large, without a 128-bit division. */
+	limit = ((unsigned __int128)1 << (size * 8 - 1)) + is_negative;
+	return dividend >= limit * magnitude;
 }
 
 static void divide_wide(bool is_signed, unsigned size, uint64_t *low,

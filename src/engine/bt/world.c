@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the interpreter reaches outside itself: the interpreter engine's own
+ * world, but the guest's vector registers leave the processor before anything
+ * that may use them (vectors.c). What is asked for all the time goes without:
+ * pages, the page's mark, whether an interrupt waits, the TSC. They read a few
+ * words and call nothing of libc's that has vectors in it.
+ */
+#include "core/input.h"
+#include "core/vm.h"
+#include "engine/bt/bt.h"
+#include "engine/interp/engine.h"
+
+static struct bt_vcpu *bt_of(void *world)
+{
+	return ((struct vcpu *)world)->engine;
+}
+
+/* --- memory ---------------------------------------------------------------- */
+
+static uint8_t *page(void *world, gpa_t gpa, bool *is_writable)
+{
+	struct memory *memory = &((struct vcpu *)world)->vm->memory;
+	struct memory_slot slot;
+
+	if (!memory_find(memory, gpa, &slot))
+		return NULL;
+	*is_writable = slot.kind == MEMORY_RAM;
+	return memory->guest + slot.offset + (gpa - slot.base);
+}
+
+/* To be dropped before this vCPU runs translated code again. */
+static void note_written(struct bt_vcpu *vcpu, gpa_t gpa)
+{
+	for (unsigned i = 0; i < vcpu->written_count; i++)
+		if (vcpu->written[i] == gpa)
+			return;
+	/* No instruction writes so many pages, but REP may: the element loop
+	 * ends with the block, so there is room again. */
+	if (vcpu->written_count < ARRAY_SIZE(vcpu->written))
+		vcpu->written[vcpu->written_count++] = gpa;
+	else
+		vcpu->written_all = true;
+}
+
+/* For stress: as if the instruction had written to its own page. */
+static void note_own_page(struct bt_vcpu *vcpu)
+{
+	struct interp *cpu = &vcpu->cpu;
+	enum mmu_view view = mem_code_view(cpu);
+
+	if (tlb_find(cpu, view, MMU_EXEC, cpu->s.rip, 1))
+		note_written(vcpu,
+			     cpu->tlb.code_gpa[view][tlb_index(cpu->s.rip)]);
+}
+
+static bool dirty(void *world, gpa_t gpa)
+{
+	struct bt_vcpu *vcpu = bt_of(world);
+	struct bt_vm *bt = vcpu->bt;
+	struct memory_slot slot;
+	uint64_t offset, index;
+
+	if (!memory_find(&bt->vm->memory, gpa, &slot))
+		return true;
+	offset = slot.offset + (gpa - slot.base);
+	if (slot.is_logged)
+		memory_mark_dirty(&bt->vm->memory, offset, PAGE_SIZE);
+	index = offset >> PAGE_SHIFT;
+	if (likely(!atomic_load(&bt->has_code[index]) &&
+		   !bt_stress_chooses(&bt->stress, STRESS_SMC, index)))
+		return true;
+	vcpu->cpu.end_block = true;
+	note_written(vcpu, gpa);
+	if (bt_stress_hits(&bt->stress, STRESS_SMC, 64))
+		note_own_page(vcpu);
+	return false;
+}
+
+/* --- the rest -------------------------------------------------------------- */
+
+static enum exit_action on_exit(void *world, struct exit *exit)
+{
+	bt_vectors_leave(bt_of(world));
+	return interp_world_ops.exit(world, exit);
+}
+
+static uint64_t tsc(void *world)
+{
+	return input_tsc(world);
+}
+
+static uint64_t take_random(void *world)
+{
+	bt_vectors_leave(bt_of(world));
+	return interp_world_ops.random(world);
+}
+
+static bool has_interrupt(void *world)
+{
+	return vcpu_has_interrupt(world);
+}
+
+static int take_interrupt(void *world)
+{
+	bt_vectors_leave(bt_of(world));
+	return interp_world_ops.take_interrupt(world);
+}
+
+static uint8_t get_tpr(void *world)
+{
+	bt_vectors_leave(bt_of(world));
+	return interp_world_ops.get_tpr(world);
+}
+
+static void set_tpr(void *world, uint8_t cr8)
+{
+	bt_vectors_leave(bt_of(world));
+	interp_world_ops.set_tpr(world, cr8);
+}
+
+static bool fpu_error(void *world, bool is_asserted)
+{
+	bt_vectors_leave(bt_of(world));
+	return interp_world_ops.fpu_error(world, is_asserted);
+}
+
+const struct interp_ops bt_world_ops = {
+	.page = page,
+	.dirty = dirty,
+	.exit = on_exit,
+	.tsc = tsc,
+	.random = take_random,
+	.has_interrupt = has_interrupt,
+	.take_interrupt = take_interrupt,
+	.get_tpr = get_tpr,
+	.set_tpr = set_tpr,
+	.fpu_error = fpu_error,
+};
