@@ -3,7 +3,7 @@
 
 insn_common := $(patsubst %,$(out)/tests/insn/%.o,guest)
 insn_progs  := $(out)/tests/insn/compare
-insn_libs   := $(call libs_for,engine/interp/x)
+insn_libs   := $(call libs_for,engine/bt/x)
 
 $(out)/tests/insn/%.o: all_cflags += -Itests/insn
 

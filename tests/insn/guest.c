@@ -7,10 +7,13 @@
 
 #include <cpuid.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "core/exit.h"
+#include "core/vm.h"
+#include "engine/bt/bt.h"
 #include "x86/cpuid.h"
 #include "x86/regs.h"
 
@@ -325,21 +328,88 @@ void guest_reset(struct guest *guest, uint64_t rip)
 	interp_mode_changed(guest->cpu);
 }
 
-int guest_init(struct guest *guest)
+static int interp_world_create(struct guest *guest)
 {
-	memset(guest, 0, sizeof(*guest));
 	guest->ram = mmap(NULL, RAM_PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (guest->ram == MAP_FAILED) {
 		guest->ram = NULL;
 		return -ENOMEM;
 	}
+	guest->cpu = interp_create(&world_ops, guest, &guest->cpuid);
+	return guest->cpu ? 0 : -ENOMEM;
+}
+
+/* HLT, with which every handler begins, ends the run. */
+static enum exit_action engine_exit(void *world, struct exit *exit)
+{
+	struct vcpu *vcpu = world;
+
+	if (exit->reason != EXIT_HLT)
+		return EXIT_FAULT;
+	vcpu_request(vcpu, VCPU_PAUSE);
+	return EXIT_LEAVE;
+}
+
+static int apply_options(struct vm *vm, const char *const *options)
+{
+	for (; options && *options; options++) {
+		const struct engine_option *o = vm->engine_ops->options;
+		size_t length = strcspn(*options, "=");
+
+		while (o->name && (strlen(o->name) != length ||
+				   memcmp(o->name, *options, length)))
+			o++;
+		if (!o->name || !(*options)[length] ||
+		    o->set(vm, *options + length + 1))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+static int engine_world_create(struct guest *guest,
+			       const struct engine_ops *engine,
+			       const char *const *options)
+{
+	int error;
+
+	guest->vm = calloc(1, sizeof(*guest->vm));
+	if (!guest->vm)
+		return -ENOMEM;
+	error = vm_init(guest->vm, "guest", engine);
+	if (!error)
+		error = memory_init(&guest->vm->memory, guest->vm,
+				    RAM_PAGES * PAGE_SIZE, 0);
+	guest->vm->cpuid = &guest->cpuid;
+	if (!error)
+		error = engine->vm_create(guest->vm);
+	if (!error)
+		error = apply_options(guest->vm, options);
+	if (!error)
+		error = vm_add_vcpu(guest->vm);
+	if (error)
+		return error;
+	guest->ram = guest->vm->memory.guest;
+	guest->cpu = guest->vm->vcpus[0]->engine;
+	guest->ops = *guest->cpu->ops;
+	guest->ops.exit = engine_exit;
+	guest->cpu->ops = &guest->ops;
+	return 0;
+}
+
+int guest_init(struct guest *guest, const struct engine_ops *engine,
+	       const char *const *options)
+{
+	int error;
+
+	memset(guest, 0, sizeof(*guest));
 	cpuid_fill(&guest->cpuid);
+	error = engine ? engine_world_create(guest, engine, options) :
+			 interp_world_create(guest);
+	if (error)
+		return error;
 	page_tables_fill(guest);
 	descriptor_tables_fill(guest);
-	guest->cpu = interp_create(&world_ops, guest, &guest->cpuid);
-	if (!guest->cpu)
-		return -ENOMEM;
 	guest_reset(guest, WORLD_AT(PAGE_CODE));
 	tlb_flush(guest->cpu);
 	return 0;
@@ -347,6 +417,11 @@ int guest_init(struct guest *guest)
 
 void guest_fini(struct guest *guest)
 {
+	if (guest->vm) {
+		vm_fini(guest->vm);
+		free(guest->vm);
+		return;
+	}
 	if (guest->cpu)
 		interp_destroy(guest->cpu);
 	if (guest->ram)
@@ -407,6 +482,45 @@ bool guest_step(struct guest *guest, uint64_t from, uint64_t limit,
 		}
 	}
 	return false;
+}
+
+/* What the host's oracle calls "it went on": sandbox.c. */
+static bool has_gone_on(const struct guest *guest, uint64_t from,
+			const struct guest_stop *stop)
+{
+	const struct cpu_state *s = &guest->cpu->s;
+
+	return stop->vector == VECTOR_PF && (stop->error & PF_FETCH) &&
+	       s->cr2 == stop->rip && stop->rip != from;
+}
+
+bool guest_step_engine(struct guest *guest, uint64_t from,
+		       struct guest_stop *stop)
+{
+	struct vm *vm = guest->vm;
+	struct vcpu *vcpu = vm->vcpus[0];
+	uint64_t before = vcpu->events[BT_INTERPRETED];
+
+	*stop = (struct guest_stop){ .vector = -1 };
+	vm->engine_ops->code_changed(vm, (GPA_WORLD + PAGE_CODE) * PAGE_SIZE,
+				     PAGE_SIZE);
+	if (vm->engine_ops->run(vcpu, NULL) != RUN_PAUSE)
+		return false;
+	vcpu_take(vcpu, VCPU_LEAVE);
+	guest->interpreted = vcpu->events[BT_INTERPRETED] - before;
+	if (!exception_taken(guest, stop))
+		return false;
+	if (stop->vector == VECTOR_BP) {
+		stop->vector = -1;
+		stop->rip--;
+	} else if (has_gone_on(guest, from, stop)) {
+		stop->vector = -1;
+	}
+	if (stop->vector == -1) {
+		stop->error = 0;
+		stop->rflags &= ~RFLAGS_RF; /* the fetch's */
+	}
+	return true;
 }
 
 bool guest_run(struct guest *guest, uint64_t limit, struct guest_stop *stop)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/engine.h"
 #include "engine/interp/interp.h"
 
 /* One page table's reach. User pages lie at the same addresses on the host. */
@@ -52,10 +53,18 @@ extern const struct code_kind code_kinds[CODE_KINDS];
 #define LDT_DATA  1
 #define LDT_LIMIT 0xffff
 
+struct vm;
+
 struct guest {
-	struct interp *cpu;
+	struct interp *cpu; /* bt's vCPU begins with one, too */
 	struct cpuid_table cpuid;
 	uint8_t *ram;
+	/* A VM of another engine's; NULL: the interpreter by itself. */
+	struct vm *vm;
+	struct interp_ops ops; /* the engine's, with exits that come here */
+	/* Instructions that the last guest_step left to the interpreter, of
+	 * an engine that has others. */
+	uint64_t interpreted;
 };
 
 /* Where the last run ended. */
@@ -65,8 +74,10 @@ struct guest_stop {
 	uint64_t rip, rflags, rsp; /* of user mode */
 };
 
-/* 0 or -ENOMEM. */
-int guest_init(struct guest *guest);
+/* 0 or -errno. `engine`: NULL for the interpreter, or bt; `options` ("key=value",
+ * then NULL) are its own. */
+int guest_init(struct guest *guest, const struct engine_ops *engine,
+	       const char *const *options);
 void guest_fini(struct guest *guest);
 
 /* Maps all that a test program uses. */
@@ -87,6 +98,13 @@ void guest_set_kind(struct guest *guest, const struct code_kind *kind);
  */
 bool guest_step(struct guest *guest, uint64_t from, uint64_t limit,
 		struct guest_stop *stop);
+
+/*
+ * The same on the other engine: the instruction and what follows it, which must
+ * be INT3 wherever it may go on.
+ */
+bool guest_step_engine(struct guest *guest, uint64_t from,
+		       struct guest_stop *stop);
 
 /* Executes until an exception. False: none within `limit` instructions. */
 bool guest_run(struct guest *guest, uint64_t limit, struct guest_stop *stop);
