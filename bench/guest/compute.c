@@ -14,19 +14,23 @@ static volatile uint64_t sink;
 
 /* --- integers ----------------------------------------------------------------- */
 
+/* Counts primes by a sieve, and hashes where they are. */
 static void do_integer(long n)
 {
-	static uint32_t table[16384];
-	uint64_t x = 1, sum = 0;
+	static uint8_t is_composite[16384];
+	const unsigned size = sizeof(is_composite);
+	uint64_t sum = 0;
 
-	for (long round = 0; round < n; round++)
-		for (int i = 0; i < 1000; i++) {
-			x = x * 6364136223846793005u + 1442695040888963407u;
-			if (x >> 63)
-				sum += table[x >> 40 & 16383]++;
-			else
-				sum = (sum << 5 | sum >> 59) ^ x >> 17;
+	while (n--) {
+		memset(is_composite, 0, size);
+		for (unsigned i = 2; i < size; i++) {
+			if (is_composite[i])
+				continue;
+			sum = (sum ^ i) * 0x100000001b3u;
+			for (unsigned j = 2 * i; j < size; j += i)
+				is_composite[j] = 1;
 		}
+	}
 	sink = sum;
 }
 
