@@ -136,6 +136,18 @@ enum bt_vectors {
 	VECTORS_IN_CPU, /* the processor's own registers */
 };
 
+/*
+ * Where an IRET went, CPL 0 or 3, in 64-bit code: the next one with the same
+ * selectors loads the same segments, if the descriptors are still the same.
+ */
+struct bt_return {
+	uint64_t selectors; /* CS, and SS << 16; ~0: none */
+	uint64_t gdt_base, gdt_limit;
+	gva_t address[2]; /* of the descriptors; the same where SS is null */
+	uint64_t descriptor[2];
+	struct cpu_segment code, stack;
+};
+
 struct bt_vcpu {
 	struct interp cpu; /* first: GS:0 is cpu.s */
 
@@ -149,6 +161,7 @@ struct bt_vcpu {
 	uint64_t exit_link;
 	uint64_t exit_reason;
 	uint64_t tsc_offset; /* guest TSC less host TSC, TSC_ADJUST aside */
+	struct bt_return iret[2]; /* to CPL 0, to CPL 3 */
 	bool has_waiting; /* an interrupt or NMI that is held off */
 	struct bt_stack stack[MMU_VIEWS];
 	struct bt_jump jump[MMU_VIEWS][BT_JUMPS];
@@ -204,6 +217,7 @@ struct bt_stubs {
 	uint8_t *repeat[MMU_VIEWS][2][4];
 	uint8_t *syscall; /* flags saved; R10: the next instruction's address */
 	uint8_t *sysret; /* flags saved; s.rip is set */
+	uint8_t *iret[MMU_VIEWS]; /* the same; from that view */
 	uint8_t *no_rip; /* of empty jumps */
 };
 
@@ -306,6 +320,10 @@ uint8_t *bt_stub_translate(struct code *c, unsigned view,
 
 /* The stubs of what changes the privilege level. */
 void bt_transfer_stubs_make(struct code *c, struct bt_vm *bt);
+
+/* The interpreter has done an IRET: remembers it in bt_vcpu.iret. */
+void bt_note_return(struct bt_vcpu *vcpu);
+void bt_forget_returns(struct bt_vcpu *vcpu);
 
 /* --- vectors.c ------------------------------------------------------------- */
 

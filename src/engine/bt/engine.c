@@ -194,6 +194,7 @@ static int bt_vcpu_create(struct vcpu *vcpu, const struct cpuid_table *cpuid)
 	cpu_state_reset(&bt->cpu.s, vcpu->index == 0);
 	interp_mode_changed(&bt->cpu);
 	bt_forget_jumps(bt);
+	bt_forget_returns(bt);
 	for (unsigned view = 0; view < MMU_VIEWS; view++)
 		bt_forget_stack(bt, view);
 	bt_shadow_reset(bt);

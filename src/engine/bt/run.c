@@ -287,6 +287,8 @@ static bool interpret(struct bt_vcpu *vcpu)
 	if (touches_vectors(insn))
 		bt_vectors_to_state(vcpu);
 	interp_one(cpu, block);
+	if (insn->op == OP_IRET)
+		bt_note_return(vcpu);
 	return cpu->s.rip == next && !must_look(cpu) && is_current(vcpu) &&
 	       atomic_load(&vcpu->bt->drops) == drops;
 }

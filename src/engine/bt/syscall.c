@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Stubs that change the privilege level: SYSCALL and SYSRET (SDM 2), as
- * interp/syscall.c does them, between 64-bit code at CPL 3 and 0. They leave
- * the CPU as interp_mode_changed would:
- *	s.segment[CS], [SS]	flat
+ * Stubs that change the privilege level: SYSCALL, SYSRET and IRET (SDM 2), as
+ * interp/syscall.c and transfer.c do them, between 64-bit code at CPL 3 and 0.
+ * They leave the CPU as interp_mode_changed would:
+ *	s.segment[CS], [SS]	flat, or as IRET's descriptors say
  *	s.rflags		and the saved status flags
  *	cpl, view		the mode and is_flat stay: no AC at CPL 3
  * and go on by the look-up of the new view, which polls.
@@ -154,8 +154,236 @@ static void make_sysret(struct code *c, struct bt_vm *bt)
 	code_jump(c, bt->stubs.interpret);
 }
 
+/* --- IRET ------------------------------------------------------------------- */
+
+void bt_forget_returns(struct bt_vcpu *vcpu)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(vcpu->iret); i++)
+		vcpu->iret[i].selectors = ~0ull;
+}
+
+/* The descriptor of a selector of the GDT, where the TLB has it. */
+static bool find_descriptor(struct interp *cpu, uint16_t selector,
+			    gva_t *address, uint64_t *descriptor)
+{
+	enum mmu_view view = cpu->s.cr4 & CR4_SMAP ? MMU_SMAP : MMU_SUPERVISOR;
+	const uint8_t *host;
+
+	*address = cpu->s.gdtr.base + (selector & ~7u);
+	host = tlb_find(cpu, view, MMU_READ, *address, 8);
+	if (!host || (selector & SELECTOR_TI))
+		return false;
+	*descriptor = load_u64(host);
+	return true;
+}
+
+void bt_note_return(struct bt_vcpu *vcpu)
+{
+	struct interp *cpu = &vcpu->cpu;
+	const struct cpu_segment *cs = &cpu->s.segment[SEG_CS];
+	const struct cpu_segment *ss = &cpu->s.segment[SEG_SS];
+	struct bt_return *to = &vcpu->iret[cpu->cpl == 3];
+	uint16_t second = ss->selector;
+
+	to->selectors = ~0ull;
+	if (cpu->mode != X86_MODE_64 || (cpu->cpl && cpu->cpl != 3))
+		return;
+	if (selector_is_null(second))
+		second = cs->selector;
+	if (!find_descriptor(cpu, cs->selector, &to->address[0],
+			     &to->descriptor[0]) ||
+	    !find_descriptor(cpu, second, &to->address[1], &to->descriptor[1]))
+		return;
+	to->gdt_base = cpu->s.gdtr.base;
+	to->gdt_limit = cpu->s.gdtr.limit;
+	to->code = *cs;
+	to->stack = *ss;
+	to->selectors = cs->selector | (uint64_t)ss->selector << 16;
+}
+
+/* The places that leave a stub for the interpreter. */
+struct slow {
+	uint8_t *branch[40];
+	unsigned count;
+};
+
+static void slow_if(struct code *c, struct slow *slow, unsigned condition)
+{
+	BUG_ON(slow->count == ARRAY_SIZE(slow->branch));
+	slow->branch[slow->count++] = code_jcc_forward(c, condition);
+}
+
+/* mov reg, [r10 + offset] */
+static void load_frame(struct code *c, unsigned reg, unsigned offset)
+{
+	CODE(c, 0x49 | reg >> 3 << 2, 0x8b, 0x42 | (reg & 7) << 3, offset);
+}
+
+enum {
+	FRAME_RIP = 0,
+	FRAME_CS = 8,
+	FRAME_FLAGS = 16,
+	FRAME_RSP = 24,
+	FRAME_SS = 32,
+	FRAME_SIZE = 40
+};
+
+/* What else IRET can load is the interpreter's. RF is dropped: it has a meaning
+ * where breakpoints are set, and then no code is translated; or where the next
+ * instruction is not reached, as the pending event then goes first. */
+#define IRET_FREE (RFLAGS_STATUS | RFLAGS_IF | RFLAGS_ID | RFLAGS_IOPL)
+#define IRET_SLOW                                                    \
+	(RFLAGS_TF | RFLAGS_DF | RFLAGS_NT | RFLAGS_VM | RFLAGS_AC | \
+	 RFLAGS_VIF | RFLAGS_VIP)
+
+static void check_frame(struct code *c, struct slow *slow)
+{
+	code_load(c, RAX, FIELD(cpu.s.rflags));
+	CODE(c, 0xa9); /* test eax, NT */
+	code_u32(c, RFLAGS_NT);
+	slow_if(c, slow, COND_NE);
+	code_gs_imm8(c, 0x80, 7, FIELD(cpu.s.nmi_is_blocked), 0);
+	slow_if(c, slow, COND_NE);
+	code_gs_imm8(c, 0x80, 7, FIELD(has_waiting), 0);
+	slow_if(c, slow, COND_NE);
+	code_poll(c);
+	slow_if(c, slow, COND_NE);
+	load_frame(c, RAX, FRAME_FLAGS);
+	CODE(c, 0xa9);
+	code_u32(c, (uint32_t)IRET_SLOW);
+	slow_if(c, slow, COND_NE);
+	load_frame(c, RAX, FRAME_RIP);
+	code_move(c, RDX, RAX);
+	CODE(c, 0x48, 0xc1, 0xe2, 0x10); /* shl rdx, 16 */
+	CODE(c, 0x48, 0xc1, 0xfa, 0x10); /* sar rdx, 16 */
+	code_rr(c, OP_SIZE_64, 0x39, RAX, RDX);
+	slow_if(c, slow, COND_NE);
+}
+
+/* The frame's selectors and the descriptors are those of the last time. */
+static void check_segments(struct code *c, unsigned view, uint32_t to,
+			   struct slow *slow)
+{
+	CODE(c, 0x41, 0x0f, 0xb7, 0x42, FRAME_SS); /* movzx eax, word */
+	CODE(c, 0xc1, 0xe0, 0x10); /* shl eax, 16 */
+	CODE(c, 0x66, 0x41, 0x0b, 0x42, FRAME_CS); /* or ax, [r10 + 8] */
+	code_gs(c, OP_SIZE_64, 0x3b, RAX,
+		to + offsetof(struct bt_return, selectors));
+	slow_if(c, slow, COND_NE);
+	code_load(c, RAX, FIELD(cpu.s.gdtr.base));
+	code_gs(c, OP_SIZE_64, 0x3b, RAX,
+		to + offsetof(struct bt_return, gdt_base));
+	slow_if(c, slow, COND_NE);
+	CODE(c, 0x65, 0x0f, 0xb7, 0x04, 0x25); /* movzx eax, word gs:[..] */
+	code_u32(c, FIELD(cpu.s.gdtr.limit));
+	code_gs(c, OP_SIZE_64, 0x3b, RAX,
+		to + offsetof(struct bt_return, gdt_limit));
+	slow_if(c, slow, COND_NE);
+	for (unsigned i = 0; i < 2; i++) {
+		code_load(c, RBX,
+			  to + offsetof(struct bt_return, address) + 8 * i);
+		slow->branch[slow->count++] =
+			bt_stub_translate(c, view, MMU_READ, RBX, RAX, RDX);
+		CODE(c, 0x48, 0x8b, 0x04, 0x10); /* mov rax, [rax + rdx] */
+		code_gs(c, OP_SIZE_64, 0x3b, RAX,
+			to + offsetof(struct bt_return, descriptor) + 8 * i);
+		slow_if(c, slow, COND_NE);
+	}
+}
+
+/* A data segment that CPL 3 may not use is the interpreter's to null. */
+static void check_data_segments(struct code *c, struct slow *slow)
+{
+	static const enum segment data[] = { SEG_ES, SEG_DS, SEG_FS, SEG_GS };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(data); i++) {
+		uint8_t *unusable;
+
+		code_gs(c, OP_SIZE_32, 0x8b, RAX,
+			FIELD(cpu.s.segment[0].attributes) +
+				data[i] * (uint32_t)sizeof(struct cpu_segment));
+		CODE(c, 0xa9);
+		code_u32(c, (uint32_t)SEGMENT_UNUSABLE);
+		unusable = code_jcc_forward(c, COND_NE);
+		code_group1(c, OP_SIZE_32, 4, RAX, SEGMENT_DPL);
+		code_group1(c, OP_SIZE_32, 7, RAX, SEGMENT_DPL);
+		slow_if(c, slow, COND_NE);
+		code_land(c, unusable);
+	}
+}
+
+static void copy_segment(struct code *c, uint32_t to, uint32_t from)
+{
+	for (unsigned i = 0; i < sizeof(struct cpu_segment); i += 8) {
+		code_load(c, RAX, from + i);
+		code_store(c, to + i, RAX);
+	}
+}
+
+/* R10 is the frame; all has been checked. */
+static void load_all(struct code *c, const struct bt_vm *bt, uint32_t to,
+		     unsigned cpl, unsigned view)
+{
+	load_frame(c, RAX, FRAME_FLAGS);
+	code_group1(c, OP_SIZE_32, 4, RAX, (uint32_t)IRET_FREE);
+	CODE(c, 0x83, 0xc8, 0x02); /* or eax, 2 */
+	code_store(c, FIELD(cpu.s.rflags), RAX);
+	save_status(c);
+	copy_segment(c, FIELD(cpu.s.segment[SEG_CS]),
+		     to + offsetof(struct bt_return, code));
+	copy_segment(c, FIELD(cpu.s.segment[SEG_SS]),
+		     to + offsetof(struct bt_return, stack));
+	code_gs_imm8(c, 0xc6, 0, FIELD(cpu.cpl), cpl);
+	code_gs_imm(c, OP_SIZE_32, 0xc7, 0, FIELD(cpu.view), view);
+	load_frame(c, GUEST_RSP, FRAME_RSP);
+	load_frame(c, SCRATCH, FRAME_RIP);
+	reload(c);
+	code_load(c, RBX, FIELD(spill[3]));
+	code_jump(c, bt->stubs.lookup[view]);
+}
+
+/* From CPL 0. With SMAP and AC set the view would change: seldom. */
+static void make_iret(struct code *c, struct bt_vm *bt, unsigned view)
+{
+	uint32_t to = FIELD(iret[0]);
+	struct slow slow = { .count = 0 };
+	uint8_t *outer;
+
+	bt->stubs.iret[view] = code_here(c);
+	spill(c);
+	code_store(c, FIELD(spill[3]), RBX);
+	if (view == MMU_SUPERVISOR) {
+		code_gs_imm(c, OP_SIZE_32, 0xf7, 0, FIELD(cpu.s.cr4), CR4_SMAP);
+		slow_if(c, &slow, COND_NE);
+	}
+	slow.branch[slow.count++] =
+		bt_stub_translate(c, view, MMU_READ, GUEST_RSP, SCRATCH, RAX);
+	code_group1(c, OP_SIZE_64, 7, RAX, PAGE_SIZE - FRAME_SIZE);
+	slow_if(c, &slow, COND_A);
+	code_rr(c, OP_SIZE_64, 0x01, SCRATCH, RAX);
+	check_frame(c, &slow);
+	CODE(c, 0x41, 0xf6, 0x42, FRAME_CS, 0x03); /* test byte [r10 + 8], 3 */
+	outer = code_jcc_forward(c, COND_NE);
+	check_segments(c, view, to, &slow);
+	load_all(c, bt, to, 0, view);
+	code_land(c, outer);
+	to = FIELD(iret[1]);
+	check_segments(c, view, to, &slow);
+	check_data_segments(c, &slow);
+	load_all(c, bt, to, 3, MMU_USER);
+	for (unsigned i = 0; i < slow.count; i++)
+		code_land(c, slow.branch[i]);
+	reload(c);
+	code_load(c, RBX, FIELD(spill[3]));
+	code_constant(c, SCRATCH, 0);
+	code_store(c, FIELD(resume), SCRATCH);
+	code_jump(c, bt->stubs.interpret);
+}
+
 void bt_transfer_stubs_make(struct code *c, struct bt_vm *bt)
 {
 	make_syscall(c, bt);
 	make_sysret(c, bt);
+	make_iret(c, bt, MMU_SUPERVISOR);
+	make_iret(c, bt, MMU_SMAP);
 }

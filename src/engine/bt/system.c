@@ -355,6 +355,19 @@ static enum carried emit_sysret(struct translation *t, unsigned i)
 	return CARRIED_AND_ENDS;
 }
 
+static enum carried emit_iret(struct translation *t, unsigned i)
+{
+	struct code *c = &t->c;
+
+	if (!is_kernel(t) || t->insn[i].opsize != 8)
+		return CARRIED_NOT;
+	need_flags_saved(t, 0);
+	code_constant(c, SCRATCH, insn_rip(t, i));
+	code_store(c, FIELD_RIP, SCRATCH);
+	code_jump(c, t->bt->stubs.iret[t->flavour.view]);
+	return CARRIED_AND_ENDS;
+}
+
 /* --- the table -------------------------------------------------------------- */
 
 typedef enum carried emit_fn(struct translation *t, unsigned i);
@@ -381,6 +394,7 @@ static emit_fn *const carriers[OP_COUNT] = {
 	[OP_LODS] = emit_string,
 	[OP_SYSCALL] = emit_syscall,
 	[OP_SYSRET] = emit_sysret,
+	[OP_IRET] = emit_iret,
 };
 
 enum carried emit_system(struct translation *t, unsigned i)
