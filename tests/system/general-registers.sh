@@ -9,7 +9,7 @@ objects=build/release/src
 
 path=()
 for file in "$objects"/engine/interp/*.o "$objects"/x86/{walk,xsave_image,cpuid}.o \
-	"$objects"/engine/bt/{run,cache,vectors,world,stress}.o; do
+	"$objects"/engine/bt/{run,return,cache,vectors,world,stress}.o; do
 	case ${file##*/} in
 	# Creation; the engine's own loop, behind `leave`; and what executes
 	# vector instructions or looks at s.fpu, behind `sync`.

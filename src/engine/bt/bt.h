@@ -321,6 +321,8 @@ uint8_t *bt_stub_translate(struct code *c, unsigned view,
 /* The stubs of what changes the privilege level. */
 void bt_transfer_stubs_make(struct code *c, struct bt_vm *bt);
 
+/* --- return.c -------------------------------------------------------------- */
+
 /* The interpreter has done an IRET: remembers it in bt_vcpu.iret. */
 void bt_note_return(struct bt_vcpu *vcpu);
 void bt_forget_returns(struct bt_vcpu *vcpu);
