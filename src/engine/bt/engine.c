@@ -258,14 +258,40 @@ static void bt_a20_changed(struct vm *vm)
 	interp_engine.a20_changed(vm);
 }
 
+static bool bt_has_code(struct bt_vm *bt, gpa_t gpa)
+{
+	uint64_t index = bt_page_index(bt, gpa);
+
+	return index != ~0ull && atomic_load(&bt->has_code[index]);
+}
+
+/* A vCPU's own thread, in a device's handler, must not keep others waiting
+ * that it waits for. */
+static void drop_page(struct bt_vm *bt, gpa_t gpa)
+{
+	struct bt_vcpu *self = current;
+
+	if (!self || self->bt != bt || !atomic_load(&self->in_guest)) {
+		bt_drop_page(bt, NULL, gpa);
+		return;
+	}
+	bt_leave_guest(self);
+	bt_drop_page(bt, self, gpa);
+	bt_enter_guest(self);
+}
+
 static void bt_code_changed(struct vm *vm, gpa_t gpa, uint64_t size)
 {
 	struct bt_vm *bt = vm->engine;
 	gpa_t last = gpa + size - 1;
 
+	/* Pairs with bt_watch_page: a translator sees what was written, or we
+	 * see its mark. */
+	atomic_thread_fence(memory_order_seq_cst);
 	for (gpa_t page = gpa & PAGE_MASK; size && page <= last;
 	     page += PAGE_SIZE)
-		bt_drop_page(bt, NULL, page);
+		if (bt_has_code(bt, page))
+			drop_page(bt, page);
 }
 
 static int bt_dirty_log(struct vm *vm, bool is_on)
