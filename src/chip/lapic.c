@@ -97,9 +97,17 @@ static bool wants_extint(const struct lapic *lapic)
 	       (!(lvt & LVT_MASKED) && lvt_delivery(lvt) == APIC_EXTINT);
 }
 
+/* Something waits behind an interrupt that may be over. */
+static bool must_look(const struct lapic *lapic)
+{
+	return atomic_load_explicit(&lapic->has_offered_eoi,
+				    memory_order_relaxed) &&
+	       lapic_highest(lapic->irr) >= 0;
+}
+
 void lapic_update(struct lapic *lapic)
 {
-	bool is_ready = deliverable(lapic) >= 0;
+	bool is_ready = deliverable(lapic) >= 0 || must_look(lapic);
 	bool is_extint = wants_extint(lapic);
 	bool was_ready = atomic_exchange(&lapic->is_ready, is_ready);
 	bool was_extint = atomic_exchange(&lapic->is_extint, is_extint);
@@ -166,10 +174,22 @@ static void set_lint(struct vcpu *vcpu, unsigned pin, bool level)
 	lapic_update(lapic);
 }
 
+static void look(struct lapic *lapic)
+{
+	if (!atomic_load_explicit(&lapic->has_offered_eoi,
+				  memory_order_relaxed))
+		return;
+	lapic_pv_sync(lapic);
+	LOCKED(&lapic->lock);
+	lapic_update(lapic);
+}
+
 static bool has_interrupt(struct vcpu *vcpu)
 {
 	struct lapic *lapic = lapic_of(vcpu);
 
+	if (atomic_load_explicit(&lapic->is_ready, memory_order_acquire))
+		look(lapic);
 	return atomic_load_explicit(&lapic->is_ready, memory_order_acquire) ||
 	       atomic_load_explicit(&lapic->is_extint, memory_order_acquire);
 }
@@ -188,20 +208,44 @@ static int acknowledge_extint(struct vm *vm, struct lapic *lapic)
 	return vm->extint_ops->acknowledge(vm->extint);
 }
 
+static bool is_alone(const uint32_t bits[8], uint8_t vector)
+{
+	for (unsigned i = 0; i < 8; i++)
+		if (bits[i] & ~(i == vector / 32u ? 1u << vector % 32 : 0))
+			return false;
+	return true;
+}
+
+/* It is the only one, and nobody else wants to hear of its end. */
+static bool may_offer_eoi(const struct lapic *lapic, int vector)
+{
+	return (lapic->vcpu->paravirt.eoi & 1) &&
+	       lapic_highest(lapic->isr) < 0 &&
+	       !vector_is_set(lapic->tmr, vector) &&
+	       is_alone(lapic->irr, vector);
+}
+
 static int acknowledge(struct vcpu *vcpu)
 {
 	struct lapic *lapic = lapic_of(vcpu);
 	int vector = acknowledge_extint(vcpu->vm, lapic);
+	bool offers_eoi = false;
 
 	if (vector >= 0)
 		return vector;
-	LOCKED(&lapic->lock);
+	lapic_pv_sync(lapic);
+	pthread_mutex_lock(&lapic->lock);
 	vector = deliverable(lapic);
 	if (vector >= 0) {
+		offers_eoi = may_offer_eoi(lapic, vector);
 		vector_set(lapic->irr, vector, false);
 		vector_set(lapic->isr, vector, true);
+		atomic_store(&lapic->has_offered_eoi, offers_eoi);
 	}
 	lapic_update(lapic);
+	pthread_mutex_unlock(&lapic->lock);
+	if (offers_eoi)
+		lapic_pv_offer(lapic);
 	return vector;
 }
 
@@ -465,6 +509,7 @@ static enum bus_result on_page(struct vcpu *vcpu, struct access *access)
 	struct lapic *lapic = lapic_of(vcpu);
 	unsigned reg = access->offset >> 4 & 0xff, byte = access->offset & 15;
 
+	lapic_pv_sync(lapic);
 	if (!access->is_write)
 		access->value = page_read(lapic, reg, byte);
 	else if (access->size == 4 && byte == 0)
@@ -491,6 +536,7 @@ void lapic_reset_registers(struct lapic *lapic)
 	lapic->dfr = ~0u;
 	lapic->svr = 0xff;
 	lapic->extint_message = false;
+	atomic_store(&lapic->has_offered_eoi, false);
 	memset(lapic->irr, 0, sizeof(lapic->irr));
 	memset(lapic->isr, 0, sizeof(lapic->isr));
 	memset(lapic->tmr, 0, sizeof(lapic->tmr));
@@ -524,6 +570,7 @@ static int get_state(struct vcpu *vcpu, struct apic_state *state)
 {
 	struct lapic *lapic = lapic_of(vcpu);
 
+	lapic_pv_sync(lapic);
 	LOCKED(&lapic->lock);
 	*state = (struct apic_state){
 		.base = lapic->base,

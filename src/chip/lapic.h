@@ -45,6 +45,8 @@ struct lapic {
 	uint32_t irr[8], isr[8], tmr[8];
 	bool lint[2]; /* levels of the pins */
 	bool extint_message; /* an ExtINT came by message */
+	/* The guest may have ended the interrupt in service: lapic_pv.c. */
+	_Atomic bool has_offered_eoi;
 
 	uint32_t timer_initial, timer_divide;
 	/* When the count reaches 0; 0: it does not count. */

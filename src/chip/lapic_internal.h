@@ -115,6 +115,11 @@ void lapic_command(struct lapic *lapic, uint32_t low, uint32_t destination);
 bool lapic_read_msr(struct vcpu *vcpu, uint32_t index, uint64_t *value);
 bool lapic_write_msr(struct vcpu *vcpu, uint32_t index, uint64_t value);
 
+/* Without any lapic's lock; own thread, or parked. The EOI of the interrupt in
+ * service may come by the guest's memory; what came so far is done. */
+void lapic_pv_offer(struct lapic *lapic);
+void lapic_pv_sync(struct lapic *lapic);
+
 /* Without any lapic's lock. Any thread. */
 void lapic_deliver(struct vm *vm, const struct msi *msi);
 void lapic_send_ipi(struct lapic *lapic, uint32_t low, uint32_t destination);

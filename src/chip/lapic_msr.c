@@ -138,6 +138,7 @@ bool lapic_read_msr(struct vcpu *vcpu, uint32_t index, uint64_t *value)
 		*value = lapic->tsc_deadline;
 		return true;
 	}
+	lapic_pv_sync(lapic);
 	return lapic_is_x2apic(lapic) &&
 	       x2apic_read(lapic, index - MSR_X2APIC_FIRST, value);
 }
@@ -146,13 +147,16 @@ bool lapic_write_msr(struct vcpu *vcpu, uint32_t index, uint64_t value)
 {
 	struct lapic *lapic = lapic_of(vcpu);
 
-	if (index == MSR_APIC_BASE)
+	if (index == MSR_APIC_BASE) {
+		lapic_pv_sync(lapic);
 		return write_base(lapic, value);
+	}
 	if (index == MSR_TSC_DEADLINE) {
 		LOCKED(&lapic->lock);
 		lapic_timer_set_deadline(lapic, value);
 		return true;
 	}
+	lapic_pv_sync(lapic);
 	return lapic_is_x2apic(lapic) &&
 	       x2apic_write(lapic, index - MSR_X2APIC_FIRST, value);
 }

@@ -10,6 +10,8 @@
 #include "core/vcpu.h"
 
 #define FIELD(type, member) STATE_FIELD(struct type, member, STATE_UINT, 1)
+#define LATER(type, member, version) \
+	STATE_FIELD(struct type, member, STATE_UINT, version)
 #define FLAG(type, member)  STATE_FIELD(struct type, member, STATE_BOOL, 1)
 #define ARRAY(type, member) STATE_ARRAY(struct type, member, STATE_UINT, 1)
 #define NESTED(type, member, table_)                                    \
@@ -169,12 +171,17 @@ static const struct state_field saved_fields[] = {
 	NESTED(saved_cpu, state, cpu_table),
 	FIELD(saved_cpu, requests),
 	FIELD(saved_cpu, sipi_vector),
+	LATER(saved_cpu, paravirt.clock, 2),
+	LATER(saved_cpu, paravirt.wall, 2),
+	LATER(saved_cpu, paravirt.steal, 2),
+	LATER(saved_cpu, paravirt.eoi, 2),
+	LATER(saved_cpu, stolen_ns, 2),
 	{ .name = NULL },
 };
 
 const struct state_table saved_cpu_table = {
 	.name = "vcpu",
-	.version = 1,
+	.version = 2,
 	.field = saved_fields,
 	.restored = on_restored,
 };

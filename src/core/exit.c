@@ -12,6 +12,7 @@
 #include "core/trace.h"
 #include "core/vm.h"
 #include "x86/cpu_model.h"
+#include "x86/kvm_para.h"
 
 static const struct {
 	const char *name, *help;
@@ -158,8 +159,11 @@ static enum exit_action on_wrmsr(struct vcpu *vcpu, struct exit *exit,
 static enum exit_action on_vmcall(struct vcpu *vcpu, struct exit *exit,
 				  unsigned *source)
 {
-	/* No hypercall is offered yet: KVM_ENOSYS, as KVM answers. */
-	exit->vmcall.result = (uint64_t)-1000;
+	const struct paravirt_ops *ops = vcpu->vm->paravirt_ops;
+
+	exit->vmcall.result = KVM_PARA_ENOSYS;
+	if (ops)
+		ops->hypercall(vcpu, exit);
 	return EXIT_RESUME;
 }
 

@@ -19,5 +19,13 @@ uint64_t input_tsc(struct vcpu *vcpu);
 /* RDRAND and RDSEED: 64 random bits from the host. Own thread. */
 uint64_t input_random(struct vcpu *vcpu);
 
+/*
+ * Nanoseconds in which the vCPU was to run and its thread did not, in all.
+ * input_steal_skip: the time until now does not count, it slept or was parked.
+ * Own thread.
+ */
+uint64_t input_steal(struct vcpu *vcpu);
+void input_steal_skip(struct vcpu *vcpu);
+
 /* Seconds since 1970-01-01 UTC plus nanoseconds, of the host. Any thread. */
 void input_wall_clock(struct vm *vm, uint64_t *seconds, uint32_t *nanoseconds);

@@ -15,6 +15,7 @@
 
 #include "core/engine.h"
 #include "core/exit.h"
+#include "core/paravirt.h"
 
 struct vm;
 
@@ -33,6 +34,8 @@ enum vcpu_request {
 	VCPU_CODE = 1 << 7,
 	/* Run queued work on the vCPU's thread (vcpu_run_on). */
 	VCPU_CALL = 1 << 8,
+	/* HLT ends, this one or the next: a paravirtual kick. */
+	VCPU_UNHALT = 1 << 9,
 };
 
 #define VCPU_LEAVE (VCPU_STOP | VCPU_PAUSE | VCPU_CALL)
@@ -52,6 +55,15 @@ struct vcpu {
 
 	void *engine; /* the engine's own part */
 	void *apic; /* chip/lapic's part; NULL under kvm */
+
+	/* Own thread, or parked. */
+	struct paravirt_state paravirt;
+	uint64_t tsc_adjust; /* IA32_TSC_ADJUST, as the engine last told */
+	/* input_steal's: when it looked last, and what it found until then. */
+	struct {
+		uint64_t wall_ns, cpu_ns, stolen_ns;
+		uint64_t looked_tsc; /* chip/paravirt's, the host's TSC */
+	} steal;
 
 	/* Own thread writes; relaxed atomics, so that stat may read. */
 	struct exit_table exits;

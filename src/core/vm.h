@@ -65,6 +65,9 @@ struct vm {
 	void *extint;
 	const struct eoi_ops *eoi_ops; /* the IOAPIC */
 	void *eoi;
+	/* NULL: no paravirtual interface, or the kernel's. */
+	const struct paravirt_ops *paravirt_ops;
+	void *paravirt;
 	/* Interrupt remapping: false drops the message. NULL: none. */
 	bool (*remap)(void *iommu, struct msi *msi);
 	void *iommu;

@@ -31,6 +31,14 @@ static int create_lapics(struct pc *pc)
 	return error;
 }
 
+/* An engine on the hardware leaves it to the kernel. */
+static int create_paravirt(struct pc *pc)
+{
+	if (pc->vm->engine_ops->cpuid_offer)
+		return 0;
+	return paravirt_init(&pc->paravirt, pc->vm);
+}
+
 static int create_ioapic(struct pc *pc)
 {
 	return ioapic_init(&pc->ioapic, pc->vm);
@@ -247,6 +255,7 @@ static int create_testdev(struct pc *pc)
 const struct pc_device pc_devices[] = {
 	{ "memory", create_memory },
 	{ "lapic", create_lapics },
+	{ "paravirt", create_paravirt },
 	{ "ioapic", create_ioapic },
 	{ "i8259", create_pic },
 	{ "i8254", create_pit },

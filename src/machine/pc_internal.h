@@ -14,6 +14,7 @@
 #include "chip/ich9_lpc.h"
 #include "chip/ioapic.h"
 #include "chip/lapic.h"
+#include "chip/paravirt.h"
 #include "chip/mc146818.h"
 #include "chip/ns16550.h"
 #include "chip/pam.h"
@@ -29,6 +30,7 @@ struct pc {
 	struct pc_host host;
 	struct debug_log debug_log; /* of the debug port */
 
+	struct paravirt paravirt;
 	struct i8259 pic;
 	struct ioapic ioapic;
 	struct i8254 pit;

@@ -216,6 +216,8 @@ static int save_vcpu(struct state_file_writer *file, struct vcpu *vcpu)
 		return error;
 	/* Now, as the engine may have put something back. */
 	cpu.requests = atomic_load(&vcpu->requests) & SAVED_REQUESTS;
+	cpu.paravirt = vcpu->paravirt;
+	cpu.stolen_ns = vcpu->steal.stolen_ns;
 	numbered_name(name, "vcpu", vcpu->index);
 	add_table(file, name, &saved_cpu_table, &cpu);
 	if (!vm->apic_ops || !vm->apic_ops->get_state)
@@ -605,6 +607,8 @@ static int load_vcpu(struct state_source *source, struct vcpu *vcpu)
 				      name);
 	}
 	atomic_store(&vcpu->sipi_vector, cpu.sipi_vector);
+	vcpu->paravirt = cpu.paravirt;
+	vcpu->steal.stolen_ns = cpu.stolen_ns;
 	atomic_store(&vcpu->nmis, cpu.requests & VCPU_NMI ? 1 : 0);
 	atomic_fetch_or(&vcpu->requests, cpu.requests | VCPU_INTERRUPT);
 	return 0;

@@ -10,10 +10,11 @@
  * hardware's, because the guest's guards against its vulnerabilities hang on
  * it.
  *
- * The hypervisor leaves carry KVM's signature with the one paravirtual feature
- * that costs nothing: no delay needed after port I/O. Linux takes the signature
- * for leave to use the x2APIC without interrupt remapping, and asks the feature
- * bits about all else.
+ * The hypervisor leaves carry KVM's signature. Linux takes it for leave to use
+ * the x2APIC without interrupt remapping, and asks the feature bits about all
+ * else: those of chip/paravirt on a software engine, and that no delay is
+ * needed after port I/O. Asynchronous page faults are never offered, as they
+ * cannot move between engines.
  */
 #include "x86/cpu_model.h"
 
@@ -22,6 +23,7 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "x86/kvm_para.h"
 
 const struct cpu_model cpu_models[] = {
 	{ "x86-64-v3", "Haswell's instructions (AVX2, BMI, FMA), and ADX, AES, "
@@ -38,6 +40,7 @@ enum model { MODEL_I686 = 1, MODEL_V2 = 2, MODEL_V3 = 3, MODEL_HOST = 9 };
 enum carrier {
 	HOST, /* it runs on the host's own units */
 	OURS, /* the engine does it all by itself */
+	SOFTWARE, /* of software engines alone: nobody lacks it elsewhere */
 };
 
 struct feature {
@@ -118,6 +121,19 @@ static const struct feature features[] = {
 	ROW(0x80000001, 0, EDX, 27, 2, OURS, "rdtscp"),
 	ROW(0x80000001, 0, EDX, 29, 2, OURS, "lm"),
 	ROW(0x80000007, 0, EDX, 8, 1, OURS, "nonstop_tsc"),
+	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_CLOCK_OLD, 1, SOFTWARE,
+	    "kvmclock"),
+	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_CLOCK, 1, SOFTWARE, "kvmclock"),
+	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_STABLE, 1, SOFTWARE,
+	    "kvmclock"),
+	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_STEAL, 1, SOFTWARE,
+	    "kvm_steal_time"),
+	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_EOI, 1, SOFTWARE, "kvm_pv_eoi"),
+	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_UNHALT, 1, SOFTWARE,
+	    "kvm_pv_unhalt"),
+	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_TLB_FLUSH, 1, SOFTWARE,
+	    "kvm_pv_tlb_flush"),
+	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_IPI, 1, SOFTWARE, "kvm_pv_ipi"),
 };
 
 /*
@@ -178,10 +194,6 @@ static const struct {
 #define LEAF7_SPEC_CTRL	 BIT(26)
 #define LEAF7_ARCH_CAPS	 BIT(29)
 #define LEAF7_2_BHI_CTRL BIT(4)
-
-#define KVM_FEATURES	 0x40000001
-#define NOP_IO_DELAY	 BIT(1)
-#define TIMING		 0x40000010
 
 struct build {
 	const struct cpu_request *request;
@@ -251,7 +263,7 @@ static bool can_carry(const struct build *b, const struct feature *f)
 {
 	const struct cpuid_table *from = b->request->offer;
 
-	if (!from && f->carrier == OURS)
+	if (!from && f->carrier != HOST)
 		return true;
 	return cpuid_has_bit(from ? from : b->host, f->leaf, f->subleaf, f->reg,
 			     f->bit);
@@ -308,7 +320,8 @@ static bool keys_are_known(const struct build *b)
 	for (const char *at = b->request->model; *at; at++)
 		commas += *at == ',';
 	for (size_t i = 0; i < ARRAY_SIZE(features); i++)
-		known += is_left_out(b, features[i].name);
+		if (!i || strcmp(features[i].name, features[i - 1].name) != 0)
+			known += is_left_out(b, features[i].name);
 	return known == commas;
 }
 
@@ -318,7 +331,8 @@ static void put_features(struct build *b)
 		const struct feature *f = &features[i];
 		struct cpuid_leaf *entry;
 
-		if (f->since > b->model || is_left_out(b, f->name))
+		if (f->since > b->model || is_left_out(b, f->name) ||
+		    (f->carrier == SOFTWARE && b->request->offer))
 			continue;
 		if (!can_carry(b, f)) {
 			note_dropped(b, f->name);
@@ -501,7 +515,7 @@ static void put_frequencies(struct build *b)
 		    UINT32_MAX / (CPU_APIC_TIMER_HZ / 1000), &p, &q);
 	put_values(b, 0x15, -1, q, p, CPU_APIC_TIMER_HZ, 0);
 	put_values(b, 0x16, -1, khz / 1000, khz / 1000, 100, 0);
-	put_values(b, TIMING, -1, khz, CPU_APIC_TIMER_HZ / 1000, 0, 0);
+	put_values(b, KVM_PARA_TIMING, -1, khz, CPU_APIC_TIMER_HZ / 1000, 0, 0);
 }
 
 /* Leaf 4: type, level, ways, sets, shared by how many. Lines of 64 bytes. */
@@ -633,9 +647,9 @@ static void put_names(struct build *b)
 		   vendor->ebx, vendor->ecx, vendor->edx);
 	put(b, 1, -1)->eax = signature_of(b);
 	put(b, 1, -1)->ecx |= BIT(31); /* a hypervisor is there */
-	put_values(b, 0x40000000, -1, TIMING, 0x4b4d564b, 0x564b4d56,
-		   0x0000004d); /* KVMKVMKVM */
-	put_values(b, KVM_FEATURES, -1, NOP_IO_DELAY, 0, 0, 0);
+	put_values(b, KVM_PARA_SIGNATURE, -1, KVM_PARA_TIMING, 0x4b4d564b,
+		   0x564b4d56, 0x0000004d); /* KVMKVMKVM */
+	put(b, KVM_PARA_FEATURES, -1)->eax |= BIT(KVM_PARA_NO_DELAY);
 	put_values(b, 0x80000000, -1, b->is_amd ? 0x80000021 : 0x80000008,
 		   b->is_amd ? vendor->ebx : 0, b->is_amd ? vendor->ecx : 0,
 		   b->is_amd ? vendor->edx : 0);

@@ -72,6 +72,16 @@ static uint64_t world_tsc(void *world)
 	return input_tsc(world);
 }
 
+static void world_tsc_moved(void *world)
+{
+	struct vcpu *vcpu = world;
+	struct interp *cpu = vcpu->engine;
+
+	vcpu->tsc_adjust = cpu->s.msr.tsc_adjust;
+	if (vcpu->vm->paravirt_ops)
+		vcpu->vm->paravirt_ops->tsc_moved(vcpu);
+}
+
 static uint64_t world_random(void *world)
 {
 	return input_random(world);
@@ -117,6 +127,7 @@ const struct interp_ops interp_world_ops = {
 	.dirty = world_dirty,
 	.exit = world_exit,
 	.tsc = world_tsc,
+	.tsc_moved = world_tsc_moved,
 	.random = world_random,
 	.has_interrupt = world_has_interrupt,
 	.take_interrupt = world_take_interrupt,
@@ -253,6 +264,8 @@ static void on_init(struct vcpu *vcpu)
 	cpu_state_init(&cpu->s, vcpu->index == 0);
 	if (ops && ops->reset)
 		ops->reset(vcpu, true);
+	if (vcpu->vm->paravirt_ops)
+		vcpu->vm->paravirt_ops->init(vcpu);
 	tlb_flush(cpu);
 	interp_mode_changed(cpu);
 }
@@ -304,6 +317,22 @@ static void serve_requests(struct vcpu *vcpu)
 		on_sipi(vcpu);
 	if (bits & VCPU_NMI)
 		on_nmi(vcpu);
+}
+
+/* HLT and wait-for-SIPI. */
+static void wait_for_event(struct vcpu *vcpu)
+{
+	const struct paravirt_ops *paravirt = vcpu->vm->paravirt_ops;
+	struct interp *cpu = vcpu->engine;
+
+	if (paravirt)
+		paravirt->sleeps(vcpu);
+	vcpu_wait(vcpu, ~0u);
+	/* Nothing of the guest's has run in between. */
+	if (paravirt && paravirt->wakes(vcpu))
+		tlb_flush(cpu);
+	if (vcpu_take(vcpu, VCPU_UNHALT) && cpu->s.activity == CPU_HALTED)
+		cpu->s.activity = CPU_ACTIVE;
 }
 
 static uint64_t instructions_until(const struct interp *cpu,
@@ -361,7 +390,9 @@ static enum run_result interp_run(struct vcpu *vcpu,
 			return RUN_SHUTDOWN;
 		}
 		if (result == INTERP_WAIT)
-			vcpu_wait(vcpu, ~0u);
+			wait_for_event(vcpu);
+		else if (vcpu->vm->paravirt_ops)
+			vcpu->vm->paravirt_ops->ran(vcpu);
 	}
 }
 
@@ -396,6 +427,7 @@ static int interp_set_state(struct vcpu *vcpu, const struct cpu_state *state)
 	struct interp *cpu = vcpu->engine;
 
 	cpu->s = *state;
+	vcpu->tsc_adjust = state->msr.tsc_adjust;
 	cpu->has_second_nmi = false;
 	cpu->has_fpu_error = true; /* to be found out */
 	world_set_tpr(vcpu, (uint8_t)state->cr8);

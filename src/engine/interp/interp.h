@@ -56,6 +56,8 @@ struct interp_ops {
 	/* Everything that is an exit: exit_handle, or a test's own. */
 	enum exit_action (*exit)(void *world, struct exit *exit);
 	uint64_t (*tsc)(void *world);
+	/* s.msr.tsc_adjust changed. NULL: nobody cares. */
+	void (*tsc_moved)(void *world);
 	uint64_t (*random)(void *world);
 	/* Interrupts that the local APIC holds: vcpu_has/take_interrupt. */
 	bool (*has_interrupt)(void *world);
@@ -168,6 +170,7 @@ struct interp {
 	} debugger;
 
 	uint64_t instructions; /* retired */
+	uint32_t pauses; /* PAUSE instructions */
 	/* Set by vcpu_request through kick: look at vcpu->requests. */
 	_Atomic bool attention;
 

@@ -4,6 +4,8 @@
  * SETcc, MOVBE, MOVNTI, BSWAP, XLAT, CBW and CWD, LAHF and SAHF, the flag
  * instructions, and those that only order or hint. SDM 2.
  */
+#include <sched.h>
+
 #include "engine/interp/handlers.h"
 #include "engine/interp/flags.h"
 #include "engine/interp/operand.h"
@@ -294,9 +296,17 @@ static void exec_nop(struct interp *cpu, const struct insn *insn)
 {
 }
 
+/*
+ * A loop that waits for another vCPU: on a host with more to run than it has
+ * processors that one may stand still until this one's time slice is over.
+ */
+#define PAUSES_PER_YIELD 64
+
 static void exec_pause(struct interp *cpu, const struct insn *insn)
 {
 	__builtin_ia32_pause();
+	if (++cpu->pauses % PAUSES_PER_YIELD == 0)
+		sched_yield();
 }
 
 static void exec_lfence(struct interp *cpu, const struct insn *insn)

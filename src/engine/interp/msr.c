@@ -233,6 +233,12 @@ uint64_t interp_tsc(struct interp *cpu)
 	return cpu->ops->tsc(cpu->world) + cpu->s.msr.tsc_adjust;
 }
 
+static void tell_tsc_moved(struct interp *cpu)
+{
+	if (cpu->ops->tsc_moved)
+		cpu->ops->tsc_moved(cpu->world);
+}
+
 enum special { NOT_SPECIAL, DONE, REFUSED };
 
 static enum special read_special(struct interp *cpu, uint32_t index,
@@ -276,6 +282,7 @@ static enum special write_special(struct interp *cpu, uint32_t index,
 	case MSR_TSC:
 		/* SDM 3, 17.17.3: the change goes to TSC_ADJUST. */
 		cpu->s.msr.tsc_adjust += value - interp_tsc(cpu);
+		tell_tsc_moved(cpu);
 		return DONE;
 	case MSR_PRED_CMD:
 		return leaf7_edx(cpu, 26) && !(value & ~PRED_CMD_IBPB) ?
@@ -348,6 +355,8 @@ static void msr_write(struct interp *cpu, uint32_t index, uint64_t value)
 		if (field->write && !field->write(cpu, &value))
 			fault_gp(cpu, 0);
 		*field_value(cpu, field) = value;
+		if (index == MSR_TSC_ADJUST)
+			tell_tsc_moved(cpu);
 		return;
 	}
 	switch (write_special(cpu, index, value)) {

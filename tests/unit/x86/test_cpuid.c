@@ -297,7 +297,9 @@ static void test_signature_and_features_of_kvm(void **state)
 	cpuid_query(&table, 0, 0, 1, 0x40000000, 0, regs);
 	assert_memory_equal(&regs[1], "KVMKVMKVM\0\0\0", 12);
 	cpuid_query(&table, 0, 0, 1, 0x40000001, 0, regs);
-	assert_int_equal(regs[0], 2); /* no clock, no hypercalls */
+	/* Clock, no delay, steal time, EOI, kick, TLB flush, IPI; never
+	 * asynchronous page faults (4, 10, 14). */
+	assert_int_equal(regs[0], 0x01000aeb);
 	/* Of AMD's own: family 1Ah for software, the host's on hardware; the
 	 * copies of leaf 1. */
 	cpuid_query(&table, 0, 0, 1, 1, 0, regs);
@@ -309,6 +311,12 @@ static void test_signature_and_features_of_kvm(void **state)
 	cpuid_query(&table, 0, 0, 1, 1, 0, regs);
 	assert_int_equal(regs[0], 0x00a20f10);
 	assert_int_equal(cpuid_value(&table, 7, 0, CPUID_EAX), 2);
+	/* Nothing of it where the kernel would have to do it. */
+	assert_int_equal(cpuid_value(&table, 0x40000001, 0, CPUID_EAX), 2);
+	request.offer = NULL;
+	request.model = "x86-64-v3,kvmclock=off,kvm_pv_ipi=off";
+	assert_int_equal(cpu_model_build(&request, &table, dropped), 0);
+	assert_int_equal(cpuid_value(&table, 0x40000001, 0, CPUID_EAX), 0x2e2);
 }
 
 static void test_host_model_keeps_what_the_offer_has(void **state)
