@@ -64,6 +64,7 @@ static const struct feature features[] = {
 	ROW(1, 0, EDX, 4, 1, OURS, "tsc"),
 	ROW(1, 0, EDX, 5, 1, OURS, "msr"),
 	ROW(1, 0, EDX, 6, 2, OURS, "pae"),
+	ROW(1, 0, EDX, 7, 1, OURS, "mce"),
 	ROW(1, 0, EDX, 8, 1, HOST, "cx8"),
 	ROW(1, 0, EDX, 9, 1, OURS, "apic"),
 	ROW(1, 0, EDX, 11, 1, OURS, "sep"),
@@ -404,8 +405,8 @@ static const struct {
 } not_of_host_bits[] = {
 	/* DTES64, MONITOR, DS-CPL, VMX, SMX, EST, TM2, PDCM, DCA */
 	{ 1, 0, CPUID_ECX, 0x000481fc },
-	/* MCE, MCA, PSN, DS, ACPI, TM, PBE */
-	{ 1, 0, CPUID_EDX, 0xa0644080 },
+	/* MCA, PSN, DS, ACPI, TM, PBE */
+	{ 1, 0, CPUID_EDX, 0xa0644000 },
 	/* all but ARAT */
 	{ 6, 0, CPUID_EAX, ~0x00000004u },
 	{ 6, 0, CPUID_ECX, ~0u },

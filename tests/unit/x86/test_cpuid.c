@@ -65,6 +65,8 @@ static void test_default_model_carries_what_it_says(void **state)
 	assert_int_equal(cpu_model_build(&request, &table, dropped), 0);
 	assert_string_equal(dropped, "");
 	/* AVX2, SMEP, INVPCID, ADX, SMAP, RDPID, XSAVEC, 1 GiB pages */
+	/* MCE, which every x86-64 processor has: OVMF enables it unasked */
+	assert_true(cpuid_has_bit(&table, 1, 0, CPUID_EDX, 7));
 	assert_true(cpuid_has_bit(&table, 7, 0, CPUID_EBX, 5));
 	assert_true(cpuid_has_bit(&table, 7, 0, CPUID_EBX, 7));
 	assert_true(cpuid_has_bit(&table, 7, 0, CPUID_EBX, 10));
@@ -305,7 +307,7 @@ static void test_signature_and_features_of_kvm(void **state)
 	cpuid_query(&table, 0, 0, 1, 1, 0, regs);
 	assert_int_equal(regs[0], 0x00b00f21);
 	cpuid_query(&table, 0, 0, 1, 0x80000001, 0, regs);
-	assert_int_equal(regs[3] & 0x1ff, 0x17d);
+	assert_int_equal(regs[3] & 0x1ff, 0x1fd);
 	request.offer = &host;
 	assert_int_equal(cpu_model_build(&request, &table, dropped), 0);
 	cpuid_query(&table, 0, 0, 1, 1, 0, regs);
@@ -408,6 +410,8 @@ static void test_features_left_out(void **state)
 	assert_string_equal(dropped, "");
 	assert_false(cpuid_has_bit(&table, 1, 0, CPUID_ECX, 17));
 	assert_false(cpuid_has_bit(&table, 7, 0, CPUID_EBX, 10));
+	/* MCE, which every x86-64 processor has: OVMF enables it unasked */
+	assert_true(cpuid_has_bit(&table, 1, 0, CPUID_EDX, 7));
 	assert_true(cpuid_has_bit(&table, 7, 0, CPUID_EBX, 5));
 	assert_false(cpuid_has_bit(&table, 7, 0, CPUID_EDX, 29));
 	request.model = "x86-64-v3,pci=off";
