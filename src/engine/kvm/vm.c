@@ -16,11 +16,11 @@
 
 /*
  * Three pages and one that the kernel uses on processors that cannot run real
- * mode by themselves (api.rst, 4.41 and 4.59); where QEMU has them, below the
- * firmware.
+ * mode by themselves (api.rst, 4.41 and 4.59): below the 16 MiB that ROM and
+ * flash chips may have.
  */
-#define IDENTITY_MAP_ADDRESS 0xfffbc000ull
-#define TSS_ADDRESS	     0xfffbd000ull
+#define IDENTITY_MAP_ADDRESS 0xfeffc000ull
+#define TSS_ADDRESS	     0xfeffd000ull
 
 int kvm_call(int fd, unsigned long request, void *argument)
 {
