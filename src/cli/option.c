@@ -126,6 +126,7 @@ static int take_value(const struct option_type *option, const char *written,
 		      unsigned index)
 {
 	uint64_t *number = &arguments->number[index];
+	struct option_list *list = &arguments->list[index];
 
 	arguments->text[index] = value;
 	switch (option->kind) {
@@ -136,11 +137,11 @@ static int take_value(const struct option_type *option, const char *written,
 	case OPTION_FILE:
 		return 0;
 	case OPTION_LIST:
-		if (arguments->list_count == LIST_MAX) {
+		if (list->count == LIST_MAX) {
 			log_error("%s: more than %d", written, LIST_MAX);
 			return -EINVAL;
 		}
-		arguments->list[arguments->list_count++] = value;
+		list->item[list->count++] = value;
 		return 0;
 	case OPTION_WORD:
 		if (is_one_of(option->words, value))

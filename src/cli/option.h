@@ -39,9 +39,10 @@ struct arguments {
 	bool is_given[OPTIONS_MAX];
 	const char *text[OPTIONS_MAX]; /* given or the fallback, or NULL */
 	uint64_t number[OPTIONS_MAX]; /* of numbers and sizes; flags: 1 */
-	/* Of OPTION_LIST, in their order: at most one such option a command. */
-	unsigned list_count;
-	const char *list[LIST_MAX];
+	struct option_list {
+		unsigned count;
+		const char *item[LIST_MAX];
+	} list[OPTIONS_MAX]; /* of OPTION_LIST, in their order */
 	unsigned operand_count;
 	const char *operand[OPERANDS_MAX];
 	bool wants_help;

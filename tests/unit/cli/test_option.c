@@ -75,14 +75,14 @@ static void test_list_keeps_all_in_order(void **state)
 	char line[256] = "";
 
 	assert_int_equal(parse("--module b -q --module=a,x", &a), 0);
-	assert_int_equal(a.list_count, 2);
-	assert_string_equal(a.list[0], "b");
-	assert_string_equal(a.list[1], "a,x");
+	assert_int_equal(a.list[MODULE].count, 2);
+	assert_string_equal(a.list[MODULE].item[0], "b");
+	assert_string_equal(a.list[MODULE].item[1], "a,x");
 	assert_true(a.is_given[MODULE]);
 	for (int i = 0; i < 15; i++)
 		strcat(line, "--module=a ");
 	assert_int_equal(parse(line, &a), 0);
-	assert_int_equal(a.list_count, 15);
+	assert_int_equal(a.list[MODULE].count, 15);
 }
 
 static void test_fallbacks(void **state)
