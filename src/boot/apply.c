@@ -192,15 +192,17 @@ static int apply_modules(struct boot *boot, struct memory *memory)
 static int apply_firmware(struct boot *boot, struct vm *vm)
 {
 	uint64_t size = boot->kernel.size;
-	cleanup_free uint8_t *rom = malloc(size);
-	int error;
+	cleanup_free uint8_t *rom = size ? malloc(size) : NULL;
+	int error = 0;
 
-	if (!rom)
+	if (size && !rom)
 		return boot_refuse("boot", -ENOMEM, "out of memory");
-	if (!source_read(&boot->kernel, 0, rom, size))
+	if (size && !source_read(&boot->kernel, 0, rom, size))
 		return boot_refuse(boot->kernel_path, -EIO,
 				   "cannot be read to its end");
-	error = memory_load(&vm->memory, MEMORY_HOLE_END - size, rom, size);
+	if (size)
+		error = memory_load(&vm->memory, MEMORY_HOLE_END - size, rom,
+				    size);
 	if (!error)
 		error = apply_states(boot, vm);
 	if (error)

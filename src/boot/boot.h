@@ -18,6 +18,9 @@ struct boot_config {
 	/* Path of a ROM that goes to the reset vector, or NULL. It then is what
 	 * boots, and kernel and the rest are left alone. */
 	const char *firmware;
+	/* The board has what is at the reset vector: as with firmware, but
+	 * nothing is loaded there. */
+	bool has_firmware;
 	const char *kernel; /* path: bzImage, ELF, multiboot; or one of these
 			     * packed with gzip */
 	const char *initrd; /* path, or NULL; to multiboot, the first module */

@@ -410,6 +410,11 @@ static int load_all(struct boot *boot, const struct boot_config *config)
 
 	if (config->firmware)
 		return load_firmware(boot, config->firmware);
+	if (config->has_firmware) {
+		boot->kind = BOOT_FIRMWARE;
+		boot->protocol = ENTRY_RESET;
+		return 0;
+	}
 
 	boot->kernel_path = strdup(config->kernel);
 	if (!boot->kernel_path)

@@ -9,6 +9,7 @@
 
 enum {
 	RESTORE_KERNEL,
+	RESTORE_PFLASH,
 	RESTORE_INITRD,
 	RESTORE_APPEND,
 	RESTORE_MEMORY,
@@ -21,6 +22,11 @@ static const struct option_type options[] = {
 	[RESTORE_KERNEL] = { "kernel", 'k', OPTION_FILE, "FILE",
 			     .help = "what a reset by the guest boots; without "
 				     "it a reset ends the VM" },
+	[RESTORE_PFLASH] = { "pflash", 0, OPTION_LIST, "FILE[,readonly]",
+			     .help = "as for run: the file as it was when the "
+				     "machine was saved; without one, what the "
+				     "guest writes to the chip is kept only in "
+				     "a saved state" },
 	[RESTORE_INITRD] = { "initrd", 'i', OPTION_FILE, "FILE",
 			     .help = "the initial RAM disk of that" },
 	[RESTORE_APPEND] = { "append", 'a', OPTION_TEXT, "WORDS",
@@ -44,6 +50,8 @@ static int restore(const struct arguments *arguments)
 	const char *const *text = arguments->text;
 	struct machine_config config = {
 		.restore = arguments->operand[0],
+		.flash = arguments->list[RESTORE_PFLASH].item,
+		.flash_count = arguments->list[RESTORE_PFLASH].count,
 		.kernel = text[RESTORE_KERNEL],
 		.initrd = text[RESTORE_INITRD],
 		.append = text[RESTORE_APPEND],

@@ -17,6 +17,7 @@
 
 enum {
 	RUN_FIRMWARE,
+	RUN_PFLASH,
 	RUN_KERNEL,
 	RUN_INITRD,
 	RUN_MODULE,
@@ -33,6 +34,11 @@ static const struct option_type options[] = {
 			   .help = "a ROM that boots the machine, such as "
 				   "SeaBIOS's bios-256k.bin, in the place of "
 				   "a kernel" },
+	[RUN_PFLASH] = { "pflash", 0, OPTION_LIST, "FILE[,readonly]",
+			 .help = "a flash chip that keeps what the guest "
+				 "writes in this file; the first ends at 4 GiB "
+				 "or below the firmware's ROM, the second "
+				 "(OVMF's variables) below that" },
 	[RUN_KERNEL] = { "kernel", 'k', OPTION_FILE, "FILE",
 			 .help = "a Linux bzImage, an ELF image with a PVH "
 				 "entry (vmlinux), or a multiboot kernel; any "
@@ -123,6 +129,8 @@ static int run(const struct arguments *arguments)
 		.firmware = text[RUN_FIRMWARE],
 		.kernel = text[RUN_KERNEL],
 		.initrd = text[RUN_INITRD],
+		.flash = arguments->list[RUN_PFLASH].item,
+		.flash_count = arguments->list[RUN_PFLASH].count,
 		.modules = arguments->list[RUN_MODULE].item,
 		.module_count = arguments->list[RUN_MODULE].count,
 		.append = text[RUN_APPEND],
@@ -134,7 +142,7 @@ static int run(const struct arguments *arguments)
 		return list_cpu_models();
 	if (start_lists_letters(arguments, RUN_START))
 		return 0;
-	if (!config.kernel && !config.firmware) {
+	if (!config.kernel && !config.firmware && !config.flash_count) {
 		log_error("run: which kernel? --kernel FILE");
 		return STATUS_OUR_ERROR;
 	}

@@ -147,6 +147,12 @@ static int create_pci(struct pc *pc)
 	return pci_bus_init(&pc->pci, pc->vm, intx);
 }
 
+/* What ends at 4 GiB, where a processor starts: the ROM, or a flash chip. */
+static uint64_t firmware_size(const struct pc *pc)
+{
+	return pc->host.rom_size ? pc->host.rom_size : pc->host.flash[0].size;
+}
+
 /* The ROM below 4 GiB, and what is seen of it and of RAM below 1 MiB. */
 static int create_memory(struct pc *pc)
 {
@@ -157,12 +163,39 @@ static int create_memory(struct pc *pc)
 	if (size)
 		slot = memory_add(memory, MEMORY_HOLE_END - size, size, offset,
 				  MEMORY_ROM);
-	return slot < 0 ? slot : pam_init(&pc->pam, pc->vm, offset, size);
+	return slot < 0 ? slot :
+			  pam_init(&pc->pam, pc->vm, offset, firmware_size(pc));
+}
+
+static int create_flash(struct pc *pc)
+{
+	static const char *const names[PC_FLASH_MAX] = { "pflash0", "pflash1" };
+	uint64_t below = pc->host.rom_size;
+	int error = 0;
+
+	for (unsigned i = 0; i < PC_FLASH_MAX && !error; i++) {
+		const struct pc_flash *flash = &pc->host.flash[i];
+		const struct pflash_config config = {
+			.name = names[i],
+			.base = MEMORY_HOLE_END - below - flash->size,
+			.size = flash->size,
+			.offset = pc->vm->memory.ram_size + below,
+			.is_readonly = flash->is_readonly,
+			.write = flash->write,
+			.argument = flash->argument,
+		};
+
+		if (!flash->size)
+			break;
+		error = pflash_init(&pc->flash[i], pc->vm, &config);
+		below += flash->size;
+	}
+	return error;
 }
 
 static int create_host_bridge(struct pc *pc)
 {
-	return q35_init(&pc->q35, &pc->pci, &pc->pam, pc->host.rom_size != 0);
+	return q35_init(&pc->q35, &pc->pci, &pc->pam, firmware_size(pc) != 0);
 }
 
 static int create_lpc(struct pc *pc)
@@ -254,6 +287,7 @@ static int create_testdev(struct pc *pc)
 
 const struct pc_device pc_devices[] = {
 	{ "memory", create_memory },
+	{ "pflash", create_flash },
 	{ "lapic", create_lapics },
 	{ "paravirt", create_paravirt },
 	{ "ioapic", create_ioapic },

@@ -28,6 +28,7 @@
 #include "host/loop.h"
 #include "host/signals.h"
 #include "machine/control.h"
+#include "machine/flash.h"
 #include "machine/pc.h"
 #include "machine/select.h"
 #include "machine/state.h"
@@ -46,6 +47,9 @@ struct machine {
 	struct state_source *state; /* while it is restored */
 	char cpu_model[256]; /* of a restored machine */
 	char why[STATE_WHY_MAX]; /* it could not be saved */
+	uint64_t rom_size; /* of the firmware */
+	struct flash_set flash;
+	struct pc_host host;
 	struct pc *pc;
 	struct control_server *control;
 	struct gdb *gdb;
@@ -180,6 +184,7 @@ const char *machine_save(struct machine *machine, const char *path, bool stop)
 		.no_acpi = config->no_acpi,
 		.no_hpet = config->no_hpet,
 		.has_testdev = config->has_testdev,
+		.host = &machine->host,
 	};
 	struct vm *vm = &machine->vm;
 	bool is_leaving;
@@ -342,7 +347,8 @@ static int create_vm(struct machine *machine, const struct engine_ops *engine)
 	timer_init(&machine->grace, &vm->clock, &machine->grace_lock,
 		   on_grace_over, machine);
 	error = memory_init(&vm->memory, vm, machine->config.ram_size,
-			    boot_rom_size(machine->boot));
+			    machine->rom_size +
+				    flash_set_size(&machine->flash));
 	if (error) {
 		log_error("%llu MiB of guest memory: %s",
 			  (unsigned long long)machine->config.ram_size >> 20,
@@ -390,18 +396,34 @@ static int create_console(struct machine *machine)
 
 static int create_board(struct machine *machine)
 {
-	const struct pc_host host = {
+	machine->host = (struct pc_host){
 		.console_write = serial_write,
 		.console_receive_ready = serial_receive_ready,
 		.argument = machine,
 		.debug_log = machine->config.debug_log,
-		.rom_size = boot_rom_size(machine->boot),
+		.rom_size = machine->rom_size,
 		.no_acpi = machine->config.no_acpi,
 		.no_hpet = machine->config.no_hpet,
 		.has_testdev = machine->config.has_testdev,
 	};
 
-	return pc_create(&machine->vm, &host, &machine->pc);
+	flash_set_describe(&machine->flash, &machine->host);
+	return pc_create(&machine->vm, &machine->host, &machine->pc);
+}
+
+/* What is at the reset vector: from files, or in the state's memory. */
+static bool has_firmware(const struct machine *machine)
+{
+	return machine->config.firmware || machine->rom_size ||
+	       machine->flash.count;
+}
+
+static int open_flash(struct machine *machine)
+{
+	const struct machine_config *config = &machine->config;
+
+	return flash_set_open(&machine->flash, config->flash,
+			      config->flash_count, machine->rom_size);
 }
 
 static int load_image(struct machine *machine)
@@ -409,6 +431,8 @@ static int load_image(struct machine *machine)
 	const struct machine_config *config = &machine->config;
 	const struct boot_config boot = {
 		.firmware = config->firmware,
+		.has_firmware = machine->rom_size || config->flash_count ||
+				machine->flash.count,
 		.kernel = config->kernel,
 		.initrd = config->initrd,
 		.modules = config->modules,
@@ -417,19 +441,24 @@ static int load_image(struct machine *machine)
 		.ram_size = config->ram_size,
 		.no_acpi = config->no_acpi,
 	};
+	int error;
 
-	if (!config->kernel && !config->firmware && config->restore)
-		return 0;
-	if (config->kernel && config->firmware) {
+	if (config->kernel && (config->firmware || boot.has_firmware)) {
 		log_error("--kernel and --firmware: firmware is not handed a "
 			  "kernel yet; name one of them");
 		return -EINVAL;
 	}
-	if (!config->kernel && !config->firmware) {
+	if (!config->kernel && !config->firmware && !boot.has_firmware) {
+		if (config->restore)
+			return 0;
 		log_error("nothing to boot: name a --kernel or a --firmware");
 		return -EINVAL;
 	}
-	return boot_load(&boot, &machine->boot);
+	error = boot_load(&boot, &machine->boot);
+	if (error || config->restore)
+		return error;
+	machine->rom_size = boot_rom_size(machine->boot);
+	return open_flash(machine);
 }
 
 __attribute__((format(printf, 2, 3))) static int
@@ -443,6 +472,33 @@ differs(const struct machine_config *config, const char *format, ...)
 	va_end(arguments);
 	log_error("%s: %s", config->restore, what);
 	return -EINVAL;
+}
+
+/* The state's chips; where there are files for them, they must be alike. */
+static int take_flash(struct machine *machine, const struct state_shape *shape)
+{
+	const struct machine_config *config = &machine->config;
+	int error;
+
+	machine->rom_size = shape->rom_size;
+	if (!config->flash_count) {
+		flash_set_empty(&machine->flash, shape->flash_size,
+				shape->flash_is_readonly);
+		return 0;
+	}
+	error = open_flash(machine);
+	for (unsigned i = 0; i < PC_FLASH_MAX && !error; i++)
+		if (machine->flash.file[i].size != shape->flash_size[i])
+			error = differs(
+				config,
+				"flash chip %u of %llu KiB, not of "
+				"%llu KiB as its file",
+				i,
+				(unsigned long long)shape->flash_size[i] >> 10,
+				(unsigned long long)machine->flash.file[i]
+						.size >>
+					10);
+	return error;
 }
 
 /* The shape of what is restored becomes the machine's. */
@@ -473,7 +529,9 @@ static int take_shape(struct machine *machine)
 	config->no_acpi = shape->no_acpi;
 	config->no_hpet = shape->no_hpet;
 	config->has_testdev = shape->has_testdev;
-	if (!config->kernel)
+	if (take_flash(machine, shape))
+		return -EINVAL;
+	if (!config->kernel && !has_firmware(machine))
 		config->no_reboot = true;
 	return 0;
 }
@@ -481,13 +539,17 @@ static int take_shape(struct machine *machine)
 /* What is in memory and registers before the first instruction. */
 static int fill(struct machine *machine)
 {
+	struct memory *memory = &machine->vm.memory;
+	const uint64_t chips = memory->ram_size + machine->rom_size;
 	int error;
 
-	if (!machine->state)
-		return boot_apply(machine->boot, &machine->vm);
+	if (!machine->state) {
+		error = flash_set_load(&machine->flash, memory, chips);
+		return error ? error : boot_apply(machine->boot, &machine->vm);
+	}
 	error = state_load(machine->state, &machine->vm);
 	state_close(take_pointer(&machine->state));
-	return error;
+	return error ? error : flash_set_check(&machine->flash, memory, chips);
 }
 
 static int check_config(const struct machine_config *config)
@@ -699,6 +761,7 @@ void machine_destroy(struct machine *machine)
 	trace_file_close(&machine->trace);
 	free(machine->step);
 	symbols_close(machine->symbols);
+	flash_set_close(&machine->flash);
 	console_destroy(machine->console);
 	boot_destroy(machine->boot);
 	state_close(machine->state);

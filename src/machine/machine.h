@@ -29,6 +29,8 @@ struct machine_config {
 						      * or NULL: none */
 	const char *cpu; /* CPU model; NULL: the default */
 	const char *firmware; /* ROM at the reset vector; NULL: none */
+	const char *const *flash; /* "FILE[,readonly]": flash chips */
+	unsigned flash_count;
 	const char *kernel, *initrd; /* boot/boot.h */
 	const char *const *modules; /* "FILE[,arguments]" */
 	unsigned module_count;

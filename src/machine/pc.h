@@ -9,6 +9,17 @@
 struct pc;
 struct vm;
 
+#define PC_FLASH_MAX 2
+
+/* A flash chip; chip/pflash.h has its other side. */
+struct pc_flash {
+	uint64_t size; /* 0: there is none, and none behind it */
+	bool is_readonly;
+	int (*write)(void *argument, uint64_t offset, const uint8_t *bytes,
+		     size_t size);
+	void *argument;
+};
+
 /* The board's ways out, all but debug_log called under a chip's lock. */
 struct pc_host {
 	/* The serial port's output: takes what it can, see ns16550.h. */
@@ -19,6 +30,8 @@ struct pc_host {
 	const char *debug_log; /* file for the debug port, or NULL: stderr */
 	/* Firmware's ROM, which the memfd has behind its RAM; 0: none. */
 	uint64_t rom_size;
+	/* Below it, from the top; in the memfd one behind the other. */
+	struct pc_flash flash[PC_FLASH_MAX];
 	bool no_acpi; /* firmware is given no tables */
 	bool no_hpet;
 	bool has_testdev;

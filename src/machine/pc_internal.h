@@ -18,6 +18,7 @@
 #include "chip/mc146818.h"
 #include "chip/ns16550.h"
 #include "chip/pam.h"
+#include "chip/pflash.h"
 #include "chip/q35.h"
 #include "chip/reset_control.h"
 #include "chip/testdev.h"
@@ -38,6 +39,7 @@ struct pc {
 	struct i8042 keyboard;
 	struct reset_control reset_control;
 	struct pci_bus pci;
+	struct pflash flash[PC_FLASH_MAX];
 	struct pam pam;
 	struct q35 q35;
 	struct ich9_lpc lpc;

@@ -31,7 +31,8 @@
 #include "core/vm.h"
 #include "machine/state_file.h"
 
-#define BOARD "q35"
+#define BOARD	 "q35"
+#define ROMS_MAX (16u << 20) /* below 4 GiB, with the flash chips */
 
 /* --- the shape ------------------------------------------------------------ */
 
@@ -71,6 +72,26 @@ static const struct state_table cpuid_table_table = {
 	.field = cpuid_fields,
 };
 
+/* What of the memfd is not RAM: the ROM and the chips, of whole pages. */
+static bool are_roms_possible(struct state_shape *shape)
+{
+	uint64_t size = shape->fd_size - shape->ram_size, sum;
+
+	/* Version 1 knew of the ROM only. */
+	if (!shape->rom_size && !shape->flash_size[0])
+		shape->rom_size = size;
+	sum = shape->rom_size;
+	for (unsigned i = 0; i < PC_FLASH_MAX; i++) {
+		if (shape->flash_size[i] > size ||
+		    (i && shape->flash_size[i] && !shape->flash_size[i - 1]) ||
+		    !is_aligned(shape->flash_size[i], PAGE_SIZE))
+			return false;
+		sum += shape->flash_size[i];
+	}
+	return sum == size && size <= ROMS_MAX &&
+	       is_aligned(shape->rom_size, PAGE_SIZE);
+}
+
 static int shape_restored(void *instance)
 {
 	struct state_shape *shape = instance;
@@ -83,7 +104,8 @@ static int shape_restored(void *instance)
 	if (shape->vcpus < 1 || shape->vcpus > VM_VCPUS_MAX)
 		return -EINVAL;
 	return shape->ram_size && is_aligned(shape->ram_size, 1 << 20) &&
-			       shape->fd_size >= shape->ram_size ?
+			       shape->fd_size >= shape->ram_size &&
+			       are_roms_possible(shape) ?
 		       0 :
 		       -EINVAL;
 }
@@ -97,6 +119,9 @@ static const struct state_field shape_fields[] = {
 	STATE_FIELD(struct state_shape, vendor, STATE_BYTES, 1),
 	STATE_FIELD(struct state_shape, ram_size, STATE_UINT, 1),
 	STATE_FIELD(struct state_shape, fd_size, STATE_UINT, 1),
+	STATE_FIELD(struct state_shape, rom_size, STATE_UINT, 2),
+	STATE_ARRAY(struct state_shape, flash_size, STATE_UINT, 2),
+	STATE_ARRAY(struct state_shape, flash_is_readonly, STATE_BOOL, 2),
 	STATE_FIELD(struct state_shape, tsc_khz, STATE_UINT, 1),
 	STATE_FIELD(struct state_shape, vcpus, STATE_UINT, 1),
 	{ .name = "cpuid",
@@ -111,7 +136,7 @@ static const struct state_field shape_fields[] = {
 
 static const struct state_table shape_table = {
 	.name = "machine",
-	.version = 1,
+	.version = 2,
 	.field = shape_fields,
 	.restored = shape_restored,
 };
@@ -135,10 +160,16 @@ static void describe(struct vm *vm, const struct state_parts *parts,
 		.has_testdev = parts->has_testdev,
 		.ram_size = vm->memory.ram_size,
 		.fd_size = vm->memory.fd_size,
+		.rom_size = vm->memory.fd_size - vm->memory.ram_size,
 		.tsc_khz = vm->clock.tsc_khz,
 		.vcpus = vm->vcpu_count,
 		.cpuid = *vm->cpuid,
 	};
+	for (unsigned i = 0; parts->host && i < PC_FLASH_MAX; i++) {
+		shape->flash_size[i] = parts->host->flash[i].size;
+		shape->flash_is_readonly[i] = parts->host->flash[i].is_readonly;
+		shape->rom_size -= shape->flash_size[i];
+	}
 	snprintf(shape->cpu, sizeof(shape->cpu), "%s", parts->cpu);
 	get_vendor(vm->cpuid, shape->vendor);
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "machine/pc.h"
 #include "x86/cpuid.h"
 
 struct vm;
@@ -20,6 +21,7 @@ struct state_source;
 struct state_parts {
 	const char *cpu; /* the model's name */
 	bool no_acpi, no_hpet, has_testdev;
+	const struct pc_host *host; /* its ROM and flash chips */
 };
 
 /* What must be the same on both sides. */
@@ -29,6 +31,8 @@ struct state_shape {
 	char cpu[256]; /* the model, as --cpu has it */
 	char vendor[16];
 	uint64_t ram_size, fd_size; /* bytes; fd_size: with ROMs */
+	uint64_t rom_size, flash_size[PC_FLASH_MAX]; /* struct pc_host */
+	bool flash_is_readonly[PC_FLASH_MAX];
 	uint64_t tsc_khz;
 	uint32_t vcpus;
 	struct cpuid_table cpuid; /* what the guest has been told */
