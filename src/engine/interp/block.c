@@ -65,6 +65,9 @@ struct block_cache *block_cache_create(const struct cpuid_table *cpuid)
 	}
 	for (unsigned i = 0; i < FEAT_COUNT; i++)
 		cache->has_feature[i] = feature_offered(cpuid, i);
+	/* A 64-bit processor has it in any case (APM 3, PREFETCHW), and Linux
+	 * uses it unasked on AMD's. */
+	cache->has_feature[FEAT_PREFETCHW] |= cache->has_feature[FEAT_LM];
 	handlers_fill(cache->handler);
 	return cache;
 }

@@ -650,6 +650,35 @@ static void test_syscall_compatibility_mode(void **state)
 	world_fini(&world);
 }
 
+/* PREFETCHW, without its own bit of CPUID, with or without long mode. */
+static void run_prefetchw(struct world *w, bool has_long_mode)
+{
+	static struct cpuid_table cpuid;
+
+	cpuid = (struct cpuid_table){
+		.count = 2,
+		.leaf = { { .leaf = 0, .eax = 1 },
+			  { .leaf = 0x80000001,
+			    .edx = has_long_mode ? BIT(29) : 0 } },
+	};
+	world_init(w, &cpuid);
+	world_long_mode(w, 3);
+	WORLD_CODE_BYTES(w, 0x0f, 0x0d, 0x08, 0xf4); /* [rax]; hlt: #GP */
+	assert_int_equal(world_run(w), INTERP_WAIT);
+}
+
+static void test_prefetchw_comes_with_long_mode(void **state)
+{
+	static struct world world;
+
+	run_prefetchw(&world, true);
+	assert_int_equal(world_vector(&world), VECTOR_GP);
+	world_fini(&world);
+	run_prefetchw(&world, false);
+	assert_int_equal(world_vector(&world), VECTOR_UD);
+	world_fini(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -662,6 +691,7 @@ int main(void)
 		TEST(test_sysret_trap_flag),
 		TEST(test_syscall_faults),
 		cmocka_unit_test(test_syscall_compatibility_mode),
+		cmocka_unit_test(test_prefetchw_comes_with_long_mode),
 		TEST(test_sysenter),
 		TEST(test_swapgs_and_bases),
 		TEST(test_far_jump),
