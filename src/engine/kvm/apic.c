@@ -35,6 +35,7 @@
 #define APIC_LINT1	      0x360
 #define APIC_LVT_MAX	      0x370
 #define LVT_MASKED	      BIT(16)
+#define LVT_TIMER_PERIODIC    BIT(17)
 #define LVT_MODE_SHIFT	      8
 
 int kvm_routes_init(struct kvm_vm *kvm)
@@ -316,6 +317,55 @@ static const struct {
 	{ 0x3e0, offsetof(struct apic_state, timer_divide) },
 };
 
+/*
+ * Whether the timer may have run out with nobody having noticed: the kernel
+ * makes an interrupt of that in KVM_RUN, and keeps it out of the registers
+ * until then. (A TSC deadline stays in its MSR as long.)
+ */
+static bool may_have_expired(struct kvm_lapic_state *apic)
+{
+	uint32_t lvt = *apic_register(apic, APIC_LVT_MIN);
+
+	if (lvt & (LVT_MASKED | LVT_TIMER_DEADLINE) ||
+	    !*apic_register(apic, APIC_TIMER_INITIAL))
+		return false;
+	return (lvt & LVT_TIMER_PERIODIC) ||
+	       !*apic_register(apic, APIC_TIMER_CURRENT);
+}
+
+static int get_injected(struct vcpu *vcpu, int *vector)
+{
+	struct kvm_vcpu_events events;
+	int error = kvm_must(kvm_vcpu(vcpu)->fd, KVM_GET_VCPU_EVENTS, &events,
+			     "get pending events");
+
+	*vector = !error && events.interrupt.injected ? events.interrupt.nr :
+							-1;
+	return error;
+}
+
+/* The registers, with an interrupt of a timer that ran out in IRR. */
+static int read_settled(struct vcpu *vcpu, struct kvm_lapic_state *apic)
+{
+	int fd = kvm_vcpu(vcpu)->fd, before, after;
+	int error = kvm_must(fd, KVM_GET_LAPIC, apic, "get local APIC");
+
+	if (error || !may_have_expired(apic))
+		return error;
+	error = get_injected(vcpu, &before);
+	error = error ? error : kvm_settle(vcpu);
+	error = error ? error : get_injected(vcpu, &after);
+	error = error ? error :
+			kvm_must(fd, KVM_GET_LAPIC, apic, "get local APIC");
+	if (error || after < 0 || after == before)
+		return error;
+	/* It was on its way to the processor, whose state has been read. */
+	*apic_register(apic, 0x100 + 0x10 * (after / 32)) &=
+		~(1u << after % 32);
+	*apic_register(apic, 0x200 + 0x10 * (after / 32)) |= 1u << after % 32;
+	return 0;
+}
+
 static int get_state(struct vcpu *vcpu, struct apic_state *state)
 {
 	struct kvm_vcpu *kvm = kvm_vcpu(vcpu);
@@ -324,7 +374,7 @@ static int get_state(struct vcpu *vcpu, struct apic_state *state)
 	int error;
 
 	*state = (struct apic_state){ 0 };
-	error = kvm_must(kvm->fd, KVM_GET_LAPIC, &apic, "get local APIC");
+	error = read_settled(vcpu, &apic);
 	if (error)
 		return error;
 	if (kvm_get_msr(vcpu, MSR_IA32_APIC_BASE, &state->base))

@@ -98,6 +98,12 @@ int kvm_set_breakpoints(struct vcpu *vcpu, const struct breakpoint *breakpoints,
 /* run.c */
 enum run_result kvm_run(struct vcpu *vcpu, const struct run_until *until);
 void kvm_kick(struct vcpu *vcpu);
+/*
+ * Has the kernel look at what is due, as it does between two instructions, but
+ * execute none. While the vCPU's thread does not exist or is parked; any
+ * thread. 0 or -errno, logged.
+ */
+int kvm_settle(struct vcpu *vcpu);
 
 /* state.c, fpu.c, msr.c: 0 or -errno, logged. */
 int kvm_get_state(struct vcpu *vcpu, struct cpu_state *state);

@@ -214,8 +214,27 @@ static void rearm_deadline(struct vcpu *vcpu)
 		kvm_set_msr(vcpu, MSR_IA32_TSC_DEADLINE, deadline);
 }
 
+/*
+ * Where the host's TSC is not invariant, the clock makes one of its nanoseconds
+ * and the guest has the hardware's: they start alike and part. The guest's is
+ * the one that its deadlines are in, so the clock follows it as it stops.
+ */
 void kvm_clock_changed(struct vm *vm, bool is_running, uint64_t tsc_offset)
 {
+	struct clock *clock = &vm->clock;
+
+	if (!clock->has_host_tsc) {
+		uint64_t host_tsc = __builtin_ia32_rdtsc();
+
+		if (!is_running) {
+			/* 0: it never ran. */
+			if (kvm_vm(vm)->tsc_offset)
+				clock_set(clock, clock_ns(clock),
+					  host_tsc + kvm_vm(vm)->tsc_offset);
+			return;
+		}
+		tsc_offset = clock_tsc(clock) - host_tsc;
+	}
 	if (!is_running)
 		return;
 	kvm_vm(vm)->tsc_offset = tsc_offset;

@@ -297,6 +297,46 @@ static enum next loop(struct vcpu *vcpu)
 	return next;
 }
 
+/*
+ * With a signal pending that KVM_RUN unblocks, it comes back before it enters
+ * the guest (api.rst, KVM_SET_SIGNAL_MASK): after it has made an interrupt of a
+ * timer that ran out. With immediate_exit it would not get that far.
+ */
+int kvm_settle(struct vcpu *vcpu)
+{
+	struct kvm_vcpu *kvm = kvm_vcpu(vcpu);
+	struct {
+		struct kvm_signal_mask head;
+		uint64_t set; /* as the kernel has it: 8 bytes */
+	} __attribute__((packed)) mask = { .head.len = 8 };
+	const struct timespec now = { 0 };
+	sigset_t kick, old;
+	int error;
+
+	sigemptyset(&kick);
+	sigaddset(&kick, kvm_kick_signal());
+	pthread_sigmask(SIG_BLOCK, &kick, &old);
+	memcpy(&mask.set, &old, sizeof(mask.set));
+	mask.set &= ~BIT(kvm_kick_signal() - 1);
+	error = kvm_must(kvm->fd, KVM_SET_SIGNAL_MASK, &mask, "signal mask");
+	if (!error) {
+		syscall(SYS_tgkill, getpid(), own_tid(), kvm_kick_signal());
+		__atomic_store_n(&kvm->run->immediate_exit, 0,
+				 __ATOMIC_SEQ_CST);
+		kvm->run->request_interrupt_window = 0;
+		error = kvm_call(kvm->fd, KVM_RUN, NULL);
+		/* Something that waited to be told. */
+		if (!error)
+			handle(vcpu);
+		else if (error == -EINTR || error == -EAGAIN)
+			error = 0;
+		kvm_must(kvm->fd, KVM_SET_SIGNAL_MASK, NULL, "signal mask");
+		sigtimedwait(&kick, NULL, &now);
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return error;
+}
+
 static int set_stepping(struct vcpu *vcpu, bool is_stepping)
 {
 	struct kvm_vcpu *kvm = kvm_vcpu(vcpu);

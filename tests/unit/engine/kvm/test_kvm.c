@@ -21,6 +21,7 @@
 
 #include "base/bits.h"
 #include "base/log.h"
+#include "core/apic_state.h"
 #include "core/doorbell.h"
 #include "core/vm.h"
 #include "engine/kvm/kvm.h"
@@ -68,6 +69,10 @@ GUEST(guest_bell, "mov $0xd0000000, %ebx; movl $1, 0x100(%ebx);"
 GUEST(guest_wait, "mov $0x1b, %ecx; rdmsr; mov $0xfee00000, %ebx;"
 		  "movl $0x1ff, 0xf0(%ebx); movl $0x700, 0x350(%ebx);"
 		  "mov $1, %al; out %al, $0x50; sti; hlt; cli");
+/* One-shot, 300 ms, vector 60h; interrupts are off. */
+GUEST(guest_timer, "mov $0xfee00000, %ebx; movl $0x1ff, 0xf0(%ebx);"
+		   "movl $0xb, 0x3e0(%ebx); movl $0x60, 0x320(%ebx);"
+		   "movl $300000000, 0x380(%ebx); movl $1, 0x3000; 1: jmp 1b");
 GUEST(guest_dirty, "movl $1, 0x10000; movl $1, 0x15000");
 GUEST(guest_xsetbv, "mov %cr4, %eax; or $0x40000, %eax; mov %eax, %cr4;"
 		    "xor %ecx, %ecx; xor %edx, %edx; mov $7, %eax; xsetbv;"
@@ -695,6 +700,40 @@ static void test_state_goes_in_and_comes_out(void **state)
 	vm_fini(&m.vm);
 }
 
+static bool is_in_irr(struct machine *m, unsigned vector,
+		      struct apic_state *apic)
+{
+	assert_int_equal(m->vm.apic_ops->get_state(m->vm.vcpus[0], apic), 0);
+	return apic->irr[vector / 32] >> vector % 32 & 1;
+}
+
+/* What runs out while the VM stands is in the state that is saved then. */
+static void test_timer_runs_out_while_paused(void **state)
+{
+	struct apic_state apic;
+	struct cpu_state cpu;
+	struct machine m;
+
+	load_guest(&m, guest_timer);
+	start(&m);
+	for (unsigned i = 0; i < 200 && !word(&m, 0x3000); i++)
+		sleep_ms(1);
+	vm_pause(&m.vm);
+	assert_int_equal(word(&m, 0x3000), 1);
+	assert_false(is_in_irr(&m, 0x60, &apic));
+	assert_true(apic.timer_expiry_ns > clock_ns(&m.vm.clock));
+	sleep_ms(400);
+	assert_true(is_in_irr(&m, 0x60, &apic));
+	assert_int_equal(apic.timer_expiry_ns, 0);
+	assert_true(is_in_irr(&m, 0x60, &apic));
+	assert_int_equal(kvm_engine.get_state(m.vm.vcpus[0], &cpu), 0);
+	assert_false(cpu.event.is_valid);
+	vm_resume(&m.vm);
+	vm_stop(&m.vm, STOP_HOST, 0);
+	vm_join(&m.vm);
+	vm_fini(&m.vm);
+}
+
 static bool is_qemu_tcg(void)
 {
 	uint32_t eax, ebx, ecx, edx;
@@ -826,6 +865,7 @@ int main(void)
 		cmocka_unit_test(test_eoi_of_a_level_triggered_vector_is_heard),
 		cmocka_unit_test(test_extint_wakes_a_halted_vcpu),
 		cmocka_unit_test(test_extint_from_the_vcpus_own_thread),
+		cmocka_unit_test(test_timer_runs_out_while_paused),
 		cmocka_unit_test(test_state_goes_in_and_comes_out),
 		cmocka_unit_test(test_cpuid_follows_xcr0),
 		cmocka_unit_test(test_dirty_log),
