@@ -205,8 +205,8 @@ static unsigned loaded_register(const struct insn *insn)
 	return spare_register(~(uint32_t)BIT(to->reg));
 }
 
-static void emit_operand_address(struct translation *t, unsigned i,
-				 const struct operand *memory)
+void emit_operand_address(struct translation *t, unsigned i,
+			  const struct operand *memory)
 {
 	const struct insn *insn = &t->insn[i];
 	uint8_t *retry = code_here(&t->c);

@@ -248,19 +248,34 @@ static enum carried emit_write_base(struct translation *t, unsigned i)
 	return CARRIED;
 }
 
-/* From a segment register to a general one: the selector, zero-extended. */
+/* From a segment register: the selector, zero-extended to a general register,
+ * 16 bits to memory. */
 static enum carried emit_mov_sreg(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
 	const struct operand *to = &insn->operand[0];
+	uint32_t selector = FIELD(cpu.s.segment[0].selector) +
+			    insn->operand[1].reg *
+				    (uint32_t)sizeof(struct cpu_segment);
 	struct code *c = &t->c;
 
+	if (to->kind == OPND_MEM) {
+		struct operand word = *to;
+
+		word.size = 2;
+		need_flags_saved(t, t->live_after[i]);
+		emit_operand_address(t, i, &word);
+		code_store(c, FIELD(spill[0]), RAX);
+		CODE(c, 0x65, 0x0f, 0xb7, 0x04, 0x25); /* movzx eax, word */
+		code_u32(c, selector);
+		CODE(c, 0x66, 0x41, 0x89, 0x02); /* mov [r10], ax */
+		code_load(c, RAX, FIELD(spill[0]));
+		return CARRIED;
+	}
 	if (to->kind != OPND_REG || insn->opsize == 2)
 		return CARRIED_NOT;
 	CODE(c, 0x65, 0x44, 0x0f, 0xb7, 0x14, 0x25); /* movzx r10d, word */
-	code_u32(c, FIELD(cpu.s.segment[0].selector) +
-			    insn->operand[1].reg *
-				    (uint32_t)sizeof(struct cpu_segment));
+	code_u32(c, selector);
 	store_guest(c, to->reg, SCRATCH);
 	return CARRIED;
 }
@@ -316,6 +331,35 @@ static enum carried emit_rdpid(struct translation *t, unsigned i)
 {
 	code_gs(&t->c, OP_SIZE_32, 0x8b, SCRATCH, FIELD(cpu.s.msr.tsc_aux));
 	store_guest(&t->c, t->insn[i].operand[0].reg, SCRATCH);
+	return CARRIED;
+}
+
+/* --- control words of the units ----------------------------------------------- */
+
+/* Values that mask every exception: else the flavour of the code changes. */
+static enum carried emit_load_control(struct translation *t, unsigned i)
+{
+	const struct insn *insn = &t->insn[i];
+	bool is_mxcsr = insn->op == OP_LDMXCSR;
+	struct code *c = &t->c;
+
+	if (is_mxcsr ? !t->flavour.has_sse : !t->flavour.has_x87)
+		return CARRIED_NOT;
+	need_flags_saved(t, t->live_after[i]);
+	emit_operand_address(t, i, &insn->operand[0]);
+	if (is_mxcsr)
+		CODE(c, 0x45, 0x8b, 0x12); /* mov r10d, [r10] */
+	else
+		CODE(c, 0x45, 0x0f, 0xb7, 0x12); /* movzx r10d, word [r10] */
+	code_store(c, FIELD(spill[1]), SCRATCH);
+	code_group1(c, OP_SIZE_32, 4, SCRATCH, is_mxcsr ? 0xffff1f80 : 0x3f);
+	code_group1(c, OP_SIZE_32, 7, SCRATCH, is_mxcsr ? 0x1f80 : 0x3f);
+	interpret_if(t, i, COND_NE);
+	if (is_mxcsr)
+		CODE(c, 0x65, 0x0f, 0xae, 0x14, 0x25); /* ldmxcsr gs:[..] */
+	else
+		CODE(c, 0x65, 0xd9, 0x2c, 0x25); /* fldcw gs:[..] */
+	code_u32(c, FIELD(spill[1]));
 	return CARRIED;
 }
 
@@ -385,10 +429,12 @@ static emit_fn *const carriers[OP_COUNT] = {
 	[OP_WRFSBASE] = emit_write_base,
 	[OP_WRGSBASE] = emit_write_base,
 	[OP_MOV_SREG] = emit_mov_sreg,
-	[OP_MOV_CR] = emit_mov_cr,
 	[OP_RDTSC] = emit_rdtsc,
 	[OP_RDTSCP] = emit_rdtsc,
 	[OP_RDPID] = emit_rdpid,
+	[OP_LDMXCSR] = emit_load_control,
+	[OP_FLDCW] = emit_load_control,
+	[OP_MOV_CR] = emit_mov_cr,
 	[OP_MOVS] = emit_string,
 	[OP_STOS] = emit_string,
 	[OP_LODS] = emit_string,
@@ -425,6 +471,13 @@ bool system_ignores_status(const struct insn *insn)
 	case OP_RDTSC:
 	case OP_RDTSCP:
 	case OP_RDPID:
+	case OP_LDMXCSR:
+	case OP_FLDCW:
+	case OP_XSAVE:
+	case OP_XSAVEC:
+	case OP_XSAVEOPT:
+	case OP_XRSTOR:
+	case OP_INVLPG:
 	case OP_CPUID:
 	case OP_MOVS:
 	case OP_STOS:

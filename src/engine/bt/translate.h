@@ -87,6 +87,10 @@ bool is_stack_operand(const struct insn *insn);
 /* A register that instruction i does not name, 0..15 but RSP, R10, R11, R12. */
 unsigned spare_register(uint32_t used);
 
+/* R10 = the host address of a memory operand that has a size: all the above. */
+void emit_operand_address(struct translation *t, unsigned i,
+			  const struct operand *memory);
+
 /* Instruction i by the interpreter, here and now. */
 void emit_interpret(struct translation *t, unsigned i);
 
