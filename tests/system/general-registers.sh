@@ -9,7 +9,7 @@ objects=build/release/src
 
 path=()
 for file in "$objects"/engine/interp/*.o "$objects"/x86/{walk,xsave_image,cpuid}.o \
-	"$objects"/engine/bt/{run,return,cache,vectors,world,stress}.o; do
+	"$objects"/engine/bt/{run,return,xstate,cache,vectors,world,stress}.o; do
 	case ${file##*/} in
 	# Creation; the engine's own loop, behind `leave`; and what executes
 	# vector instructions or looks at s.fpu, behind `sync`.
@@ -20,8 +20,9 @@ for file in "$objects"/engine/interp/*.o "$objects"/x86/{walk,xsave_image,cpuid}
 done
 ok "there is something to look at" [ ${#path[@]} -gt 30 ]
 
-# Moving the registers is the business of vectors.o.
-objdump -d --no-show-raw-insn "${path[@]/*vectors.o/}" 2>/dev/null |
+# Moving the registers is the business of vectors.o and xstate.o.
+moved=("${path[@]/*vectors.o/}")
+objdump -d --no-show-raw-insn "${moved[@]/*xstate.o/}" 2>/dev/null |
 	sed -n 's/^ *[0-9a-f]*:\t\([^<#]*\).*/\1/p' >"$TMPDIR/instructions"
 ok "they disassemble" [ -s "$TMPDIR/instructions" ]
 grep -E '%[xyz]mm|%st\b|%mm[0-7]|^f[a-z]|^(ld|st)mxcsr|^x(save|rstor)' \

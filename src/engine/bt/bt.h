@@ -110,6 +110,12 @@ enum bt_exit {
 	BT_FILL_STACK, /* `address` misses struct bt_stack: fill it, go to `resume`;
 		   * or interpret the instruction at s.rip */
 	BT_ATTENTION, /* a poll saw it; s.rip is where to go on */
+	/* As BT_INTERPRET, with `address`: a function of ours may do it. */
+	BT_XSAVE,
+	BT_XSAVEC,
+	BT_XSAVEOPT,
+	BT_XRSTOR,
+	BT_EXIT_COUNT,
 };
 
 /* Engine events, after the interpreter's. */
@@ -166,6 +172,7 @@ struct bt_vcpu {
 	struct bt_stack stack[MMU_VIEWS];
 	struct bt_jump jump[MMU_VIEWS][BT_JUMPS];
 	_Alignas(64) uint8_t xsave[BT_XSAVE_SIZE];
+	_Alignas(64) uint8_t restored[BT_XSAVE_SIZE]; /* by XRSTOR */
 
 	enum bt_vectors vectors;
 	struct bt_flavour flavour; /* of the code that runs */
@@ -208,6 +215,7 @@ struct bt_stubs {
 	uint8_t *interpret_flags; /* the same, flags in RFLAGS */
 	uint8_t *stack; /* flags saved; s.rip, resume, address are set */
 	uint8_t *attention; /* flags saved; s.rip is set */
+	uint8_t *call[BT_EXIT_COUNT]; /* from BT_XSAVE; as interpret */
 	uint8_t *lookup[MMU_VIEWS]; /* flags saved; R10: where to go */
 	uint8_t *return_miss[MMU_VIEWS]; /* from a return site */
 	uint8_t *return_bottom[MMU_VIEWS];
@@ -227,6 +235,7 @@ struct bt_vm {
 	int fd;
 	uint8_t *writable, *executable; /* two mappings of one memfd */
 	uint8_t *nowhere; /* a page for empty struct bt_stack */
+	bool has_xsaveopt, has_xsavec; /* the host */
 	bool has_tsc; /* the guest's is the host's and an offset */
 	size_t used, stubs_end;
 	struct bt_stubs stubs;
@@ -320,6 +329,13 @@ uint8_t *bt_stub_translate(struct code *c, unsigned view,
 
 /* The stubs of what changes the privilege level. */
 void bt_transfer_stubs_make(struct code *c, struct bt_vm *bt);
+
+/* --- xstate.c -------------------------------------------------------------- */
+
+/* XSAVE by the reason, and XRSTOR, of what is at `address`. False: the
+ * interpreter's. */
+bool bt_xsave(struct bt_vcpu *vcpu, enum bt_exit reason);
+bool bt_xrstor(struct bt_vcpu *vcpu);
 
 /* --- return.c -------------------------------------------------------------- */
 

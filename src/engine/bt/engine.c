@@ -6,6 +6,7 @@
 #include "engine/bt/engine.h"
 
 #include <asm/prctl.h>
+#include <cpuid.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -140,6 +141,16 @@ static void bt_probe(struct engine_probe *probe)
 	}
 }
 
+/* CPUID.(0Dh,1):EAX of the host. */
+static void find_xsave_forms(struct bt_vm *bt)
+{
+	unsigned eax = 0, ebx, ecx, edx;
+
+	__get_cpuid_count(13, 1, &eax, &ebx, &ecx, &edx);
+	bt->has_xsaveopt = eax & 1;
+	bt->has_xsavec = eax & 2;
+}
+
 static int bt_vm_create(struct vm *vm)
 {
 	struct bt_vm *bt = calloc(1, sizeof(*bt));
@@ -154,6 +165,7 @@ static int bt_vm_create(struct vm *vm)
 		free(bt);
 		return error;
 	}
+	find_xsave_forms(bt);
 	vm->engine = bt;
 	return 0;
 }

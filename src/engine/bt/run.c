@@ -319,6 +319,23 @@ static bool fill_stack(struct bt_vcpu *vcpu)
 	return true;
 }
 
+/* Exits that ask for one function. True: it is done, go on at `resume`. */
+static bool call(struct bt_vcpu *vcpu, enum bt_exit reason)
+{
+	switch (reason) {
+	case BT_FILL_STACK:
+		return fill_stack(vcpu);
+	case BT_XSAVE:
+	case BT_XSAVEC:
+	case BT_XSAVEOPT:
+		return bt_xsave(vcpu, reason);
+	case BT_XRSTOR:
+		return bt_xrstor(vcpu);
+	default:
+		return false;
+	}
+}
+
 /* Translated code, until it wants to go where no code of it is known yet. */
 static void run_translated(struct bt_vcpu *vcpu, uint64_t *link)
 {
@@ -336,7 +353,7 @@ static void run_translated(struct bt_vcpu *vcpu, uint64_t *link)
 		}
 		if (reason == BT_ATTENTION)
 			return;
-		if (reason == BT_FILL_STACK && fill_stack(vcpu))
+		if (call(vcpu, reason))
 			continue;
 		if (!interpret(vcpu) || reason == BT_FILL_STACK || !code)
 			return;

@@ -186,6 +186,10 @@ void bt_stubs_make(struct bt_vm *bt)
 	make_leave(&c, BT_FILL_STACK);
 	bt->stubs.attention = code_here(&c);
 	make_leave(&c, BT_ATTENTION);
+	for (unsigned reason = BT_XSAVE; reason < BT_EXIT_COUNT; reason++) {
+		bt->stubs.call[reason] = code_here(&c);
+		make_leave(&c, (enum bt_exit)reason);
+	}
 	for (unsigned view = 0; view < MMU_VIEWS; view++) {
 		bt->stubs.lookup[view] = code_here(&c);
 		make_lookup(&c, bt, view);

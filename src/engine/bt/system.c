@@ -20,6 +20,7 @@
 #include "engine/bt/translate.h"
 
 #include "engine/interp/block.h"
+#include "x86/reencode.h"
 
 #define VIEW_FIELD FIELD(cpu.view)
 
@@ -248,15 +249,15 @@ static enum carried emit_write_base(struct translation *t, unsigned i)
 	return CARRIED;
 }
 
-/* From a segment register: the selector, zero-extended to a general register,
- * 16 bits to memory. */
+/* From a segment register: the selector, zero-extended to a general register of
+ * 32 or 64 bits, else 16 bits. */
 static enum carried emit_mov_sreg(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
 	const struct operand *to = &insn->operand[0];
-	uint32_t selector = FIELD(cpu.s.segment[0].selector) +
-			    insn->operand[1].reg *
-				    (uint32_t)sizeof(struct cpu_segment);
+	uint32_t selector =
+		FIELD(cpu.s.segment[0].selector) +
+		insn->operand[1].reg * (uint32_t)sizeof(struct cpu_segment);
 	struct code *c = &t->c;
 
 	if (to->kind == OPND_MEM) {
@@ -272,11 +273,78 @@ static enum carried emit_mov_sreg(struct translation *t, unsigned i)
 		code_load(c, RAX, FIELD(spill[0]));
 		return CARRIED;
 	}
-	if (to->kind != OPND_REG || insn->opsize == 2)
+	if (to->kind != OPND_REG)
 		return CARRIED_NOT;
 	CODE(c, 0x65, 0x44, 0x0f, 0xb7, 0x14, 0x25); /* movzx r10d, word */
 	code_u32(c, selector);
-	store_guest(c, to->reg, SCRATCH);
+	if (insn->opsize == 2)
+		CODE(c, 0x66); /* mov word, r10w */
+	if (insn->opsize == 2 && in_memory(to->reg))
+		code_gs(c, OP_SIZE_32, 0x89, SCRATCH, FIELD_GPR(to->reg));
+	else if (insn->opsize == 2)
+		code_rr(c, OP_SIZE_32, 0x89,
+			to->reg == RSP ? GUEST_RSP : to->reg, SCRATCH);
+	else
+		store_guest(c, to->reg, SCRATCH);
+	return CARRIED;
+}
+
+/* --- bit tests ---------------------------------------------------------------- */
+
+/* reg = the bit offset, sign-extended from `size` bytes. */
+static void load_bit_offset(struct code *c, unsigned reg, unsigned guest,
+			    unsigned size)
+{
+	load_guest(c, reg, guest);
+	if (size == 4)
+		CODE(c, 0x48 | reg >> 3 << 2 | reg >> 3, 0x63,
+		     0xc0 | (reg & 7) << 3 | (reg & 7)); /* movsxd */
+	else if (size == 2)
+		CODE(c, 0x48 | reg >> 3 << 2 | reg >> 3, 0x0f, 0xbf,
+		     0xc0 | (reg & 7) << 3 | (reg & 7)); /* movsx */
+}
+
+/*
+ * BT and its kin on a string of bits in memory, the offset in a register: the
+ * word it is in is found first, then the instruction goes with the offset
+ * therein.
+ */
+static enum carried emit_bit_test(struct translation *t, unsigned i)
+{
+	const struct insn *insn = &t->insn[i];
+	const struct operand *memory = &insn->operand[0];
+	unsigned size = insn->opsize, log = size == 8 ? 6 : size == 4 ? 5 : 4;
+	unsigned spare = spare_register(insn_registers(insn));
+	unsigned guest = insn->operand[1].reg;
+	uint32_t written = insn_row(insn)->flags_written & RFLAGS_STATUS;
+	uint32_t kept = t->live_after[i] & ~written;
+	struct code *c = &t->c;
+
+	if (memory->kind != OPND_MEM || insn->operand[1].kind != OPND_REG ||
+	    insn->adsize != 8)
+		return CARRIED_NOT;
+	need_flags_saved(t, kept);
+	emit_address(t, i, spare);
+	code_store(c, FIELD(spill[1]), spare);
+	load_bit_offset(c, spare, guest, size);
+	CODE(c, 0x48 | spare >> 3, 0xc1, 0xf8 | (spare & 7), log); /* sar */
+	code_lea_full(c, true, SCRATCH, SCRATCH, spare, size, 0);
+	code_load(c, spare, FIELD(spill[1]));
+	emit_translate(t, i, size, insn->op == OP_BT ? MMU_READ : MMU_WRITE,
+		       spare, true, 1);
+	code_store(c, FIELD(spill[1]), spare);
+	load_guest(c, spare, guest);
+	code_group1(c, OP_SIZE_32, 4, spare, BIT(log) - 1);
+	if (kept)
+		need_flags_in_rflags(t);
+	if (insn->prefixes & PREFIX_LOCK)
+		CODE(c, 0xf0);
+	if (size == 2)
+		CODE(c, 0x66);
+	CODE(c, 0x41 | (size == 8) << 3 | spare >> 3 << 2, 0x0f, insn->opcode,
+	     (spare & 7) << 3 | 2);
+	code_load(c, spare, FIELD(spill[1]));
+	t->flags = FLAGS_IN_RFLAGS;
 	return CARRIED;
 }
 
@@ -363,6 +431,42 @@ static enum carried emit_load_control(struct translation *t, unsigned i)
 	return CARRIED;
 }
 
+/* --- calls of C ------------------------------------------------------------------ */
+
+/* By a function that knows the address; else by the interpreter. */
+static void emit_call_c(struct translation *t, unsigned i, enum bt_exit reason)
+{
+	struct code *c = &t->c;
+	uint8_t *resume;
+
+	code_store(c, FIELD(address), SCRATCH);
+	code_constant(c, SCRATCH, insn_rip(t, i));
+	code_store(c, FIELD_RIP, SCRATCH);
+	CODE(c, 0x4c, 0x8d, 0x15, 0, 0, 0, 0); /* lea r10, [rip + ..] */
+	resume = c->at - 4;
+	code_store(c, FIELD(resume), SCRATCH);
+	code_jump(c, t->bt->stubs.call[reason]);
+	code_land(c, resume);
+}
+
+static enum carried emit_xstate(struct translation *t, unsigned i)
+{
+	const struct insn *insn = &t->insn[i];
+	enum bt_exit reason = insn->op == OP_XSAVE    ? BT_XSAVE :
+			      insn->op == OP_XSAVEC   ? BT_XSAVEC :
+			      insn->op == OP_XSAVEOPT ? BT_XSAVEOPT :
+							BT_XRSTOR;
+
+	if (!insn->w || !t->flavour.has_avx || !t->flavour.has_x87 ||
+	    (reason == BT_XSAVEC && !t->bt->has_xsavec) ||
+	    (reason == BT_XSAVEOPT && !t->bt->has_xsaveopt))
+		return CARRIED_NOT;
+	need_flags_saved(t, t->live_after[i]);
+	emit_address(t, i, spare_register(insn_registers(insn)));
+	emit_call_c(t, i, reason);
+	return CARRIED;
+}
+
 /* --- to other privilege levels ---------------------------------------------- */
 
 static void check_syscall_enabled(struct translation *t, unsigned i)
@@ -432,12 +536,20 @@ static emit_fn *const carriers[OP_COUNT] = {
 	[OP_RDTSC] = emit_rdtsc,
 	[OP_RDTSCP] = emit_rdtsc,
 	[OP_RDPID] = emit_rdpid,
+	[OP_XSAVE] = emit_xstate,
+	[OP_XSAVEC] = emit_xstate,
+	[OP_XSAVEOPT] = emit_xstate,
+	[OP_XRSTOR] = emit_xstate,
 	[OP_LDMXCSR] = emit_load_control,
 	[OP_FLDCW] = emit_load_control,
 	[OP_MOV_CR] = emit_mov_cr,
 	[OP_MOVS] = emit_string,
 	[OP_STOS] = emit_string,
 	[OP_LODS] = emit_string,
+	[OP_BT] = emit_bit_test,
+	[OP_BTS] = emit_bit_test,
+	[OP_BTR] = emit_bit_test,
+	[OP_BTC] = emit_bit_test,
 	[OP_SYSCALL] = emit_syscall,
 	[OP_SYSRET] = emit_sysret,
 	[OP_IRET] = emit_iret,
@@ -448,7 +560,7 @@ enum carried emit_system(struct translation *t, unsigned i)
 	const struct insn *insn = &t->insn[i];
 	const struct insn_row *row = insn_row(insn);
 
-	if (!carriers[insn->op] || (insn->prefixes & PREFIX_LOCK) ||
+	if (!carriers[insn->op] ||
 	    !t->vcpu->cpu.blocks->has_feature[row->feature])
 		return CARRIED_NOT;
 	return carriers[insn->op](t, i);
