@@ -83,7 +83,7 @@ enum mmu_access { MMU_READ, MMU_WRITE, MMU_EXEC, MMU_ACCESSES };
 /* User; supervisor; supervisor with SMAP in force (CR4.SMAP, AC = 0). */
 enum mmu_view { MMU_USER, MMU_SUPERVISOR, MMU_SMAP, MMU_VIEWS };
 
-#define TLB_ENTRIES	512
+#define TLB_ENTRIES	4096
 
 #define TLB_GENERATIONS TLB_ENTRIES
 
