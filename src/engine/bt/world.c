@@ -96,6 +96,12 @@ static uint64_t take_random(void *world)
 	return interp_world_ops.random(world);
 }
 
+static void tsc_moved(void *world)
+{
+	bt_vectors_leave(bt_of(world));
+	interp_world_ops.tsc_moved(world);
+}
+
 static bool has_interrupt(void *world)
 {
 	return vcpu_has_interrupt(world);
@@ -130,6 +136,7 @@ const struct interp_ops bt_world_ops = {
 	.dirty = dirty,
 	.exit = on_exit,
 	.tsc = tsc,
+	.tsc_moved = tsc_moved,
 	.random = take_random,
 	.has_interrupt = has_interrupt,
 	.take_interrupt = take_interrupt,
