@@ -85,6 +85,9 @@ struct breakpoint {
 	enum breakpoint_kind kind;
 	gva_t address;
 	uint8_t size; /* 1, 2, 4, 8; 1 for execute */
+	/* To execute: an engine may change the code for it while the VM runs,
+	 * and then has any number of them. */
+	bool may_patch;
 };
 
 struct engine_ops {

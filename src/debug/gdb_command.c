@@ -266,6 +266,7 @@ static int apply_points(struct gdb *gdb)
 			.kind = kinds[gdb->point[i].type],
 			.address = gdb->point[i].address,
 			.size = gdb->point[i].size,
+			.may_patch = gdb->point[i].type == POINT_SOFTWARE,
 		};
 	for (unsigned i = 0; i < vm->vcpu_count && !error; i++)
 		error = vm->engine_ops->set_breakpoints(vm->vcpus[i], list,

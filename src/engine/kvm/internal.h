@@ -34,15 +34,25 @@ struct kvm_vm {
 	size_t xsave_size;
 	bool has_sregs2;
 	bool has_tsc_offset;
+	bool has_block_irq; /* a step can hold interrupts back */
 	bool has_rom; /* atomic; some slot is MEMORY_ROM */
 	bool has_msr[KVM_MSRS_MAX]; /* of msr_slots[] */
 	uint64_t tsc_offset; /* of the clock, while it runs */
+
+	pthread_mutex_t point_lock; /* over every vCPU's patch[] */
 
 	/* GSIs: the IOAPIC's pins, then one for each of msi_fd[]. */
 	pthread_mutex_t route_lock;
 	struct kvm_irq_routing *routes;
 	int msi_fd[KVM_MSI_FDS_MAX]; /* -1: free */
 	struct log_limit route_log;
+};
+
+/* An INT3 in the place of a byte of code. */
+struct kvm_patch {
+	gva_t gva;
+	gpa_t gpa;
+	uint8_t old;
 };
 
 struct kvm_vcpu {
@@ -54,8 +64,14 @@ struct kvm_vcpu {
 	_Atomic bool extint; /* the i8259 asserts LINT0 */
 	_Atomic bool lint1; /* LINT1 rose */
 	bool is_shut_down; /* after a triple fault */
-	bool is_stepping;
-	struct kvm_guest_debug debug; /* what is set */
+
+	/* A debugger's: what it asked for; INT3s in memory now, with room for
+	 * as many; what the kernel was told. */
+	struct breakpoint *point;
+	size_t point_count;
+	struct kvm_patch *patch;
+	size_t patch_count;
+	struct kvm_guest_debug debug;
 
 	/* stats.c: where the kernel's counters are, and what was booked. */
 	struct {
@@ -92,8 +108,6 @@ int kvm_vcpu_create(struct vcpu *vcpu, const struct cpuid_table *cpuid);
 void kvm_vcpu_destroy(struct vcpu *vcpu);
 int kvm_cpuid_offer(struct cpuid_table *table);
 int kvm_translate(struct vcpu *vcpu, gva_t gva, gpa_t *gpa);
-int kvm_set_breakpoints(struct vcpu *vcpu, const struct breakpoint *breakpoints,
-			size_t count);
 
 /* run.c */
 enum run_result kvm_run(struct vcpu *vcpu, const struct run_until *until);
@@ -129,6 +143,23 @@ int kvm_routes_init(struct kvm_vm *kvm);
 int kvm_msi_fd(struct vm *vm, int event_fd, const struct msi *msi);
 /* Before KVM_RUN, own thread: hands over ExtINT and LINT1 as far as may be. */
 void kvm_inject(struct vcpu *vcpu);
+
+/* breakpoint.c */
+int kvm_set_breakpoints(struct vcpu *vcpu, const struct breakpoint *breakpoints,
+			size_t count);
+void kvm_fini_breakpoints(struct kvm_vcpu *kvm);
+/* Before the guest is entered, own thread; 0 or -errno, logged. */
+int kvm_enter_debug(struct vcpu *vcpu, const struct run_until *until);
+/* Takes INT3s out of memory. While the VM stands. */
+void kvm_leave_debug(struct vcpu *vcpu);
+/* What a KVM_EXIT_DEBUG is; fills in vcpu->hit. Own thread. */
+enum kvm_debug_event {
+	DEBUG_BREAKPOINT,
+	DEBUG_STEP,
+	DEBUG_OF_GUEST, /* the guest's own, handed back to it */
+};
+enum kvm_debug_event kvm_debug_event(struct vcpu *vcpu,
+				     const struct kvm_run *run);
 
 /* stats.c */
 int kvm_stats_open(struct kvm_vcpu *kvm);

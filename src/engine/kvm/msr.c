@@ -223,6 +223,8 @@ void kvm_clock_changed(struct vm *vm, bool is_running, uint64_t tsc_offset)
 {
 	struct clock *clock = &vm->clock;
 
+	for (unsigned i = 0; i < vm->vcpu_count && !is_running; i++)
+		kvm_leave_debug(vm->vcpus[i]);
 	if (!clock->has_host_tsc) {
 		uint64_t host_tsc = __builtin_ia32_rdtsc();
 

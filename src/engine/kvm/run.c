@@ -192,24 +192,15 @@ static enum next on_shutdown(struct vcpu *vcpu, struct kvm_run *run)
 
 static enum next on_debug(struct vcpu *vcpu, struct kvm_run *run)
 {
-	const struct kvm_guest_debug *set = &kvm_vcpu(vcpu)->debug;
-	uint64_t dr7 = set->arch.debugreg[7], dr6 = run->debug.arch.dr6;
-
-	for (unsigned n = 0; n < 4; n++) {
-		unsigned rw = bits_get(dr7, 17 + 4 * n, 16 + 4 * n);
-
-		if (!(set->control & KVM_GUESTDBG_USE_HW_BP) ||
-		    !(dr6 >> n & 1) || !(dr7 >> (2 * n) & 3))
-			continue;
-		vcpu->hit = (struct breakpoint){
-			.kind = rw == 0 ? BREAKPOINT_EXECUTE :
-				rw == 1 ? BREAKPOINT_WRITE :
-					  BREAKPOINT_ACCESS,
-			.address = set->arch.debugreg[n],
-		};
+	switch (kvm_debug_event(vcpu, run)) {
+	case DEBUG_BREAKPOINT:
 		return NEXT_BREAKPOINT;
+	case DEBUG_STEP:
+		return NEXT_POSITION;
+	case DEBUG_OF_GUEST:
+		break;
 	}
-	return kvm_vcpu(vcpu)->is_stepping ? NEXT_POSITION : NEXT_BREAKPOINT;
+	return NEXT_RUN;
 }
 
 static enum next on_interrupted(struct vcpu *vcpu, struct kvm_run *run)
@@ -337,19 +328,6 @@ int kvm_settle(struct vcpu *vcpu)
 	return error;
 }
 
-static int set_stepping(struct vcpu *vcpu, bool is_stepping)
-{
-	struct kvm_vcpu *kvm = kvm_vcpu(vcpu);
-	struct kvm_guest_debug debug = kvm->debug;
-
-	if (kvm->is_stepping == is_stepping)
-		return 0;
-	if (is_stepping)
-		debug.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
-	kvm->is_stepping = is_stepping;
-	return kvm_must(kvm->fd, KVM_SET_GUEST_DEBUG, &debug, "single step");
-}
-
 static void unblock_kicks(void)
 {
 	sigset_t set;
@@ -370,7 +348,7 @@ enum run_result kvm_run(struct vcpu *vcpu, const struct run_until *until)
 		log_error("kvm: cannot stop at a count of instructions");
 		return RUN_ERROR;
 	}
-	if (set_stepping(vcpu, until))
+	if (kvm_enter_debug(vcpu, until))
 		return RUN_ERROR;
 	unblock_kicks();
 	atomic_store(&kvm->tid, own_tid());

@@ -182,6 +182,7 @@ void kvm_vcpu_destroy(struct vcpu *vcpu)
 		close(kvm->stats_fd);
 	if (kvm->fd >= 0)
 		close(kvm->fd);
+	kvm_fini_breakpoints(kvm);
 	free(kvm->xsave);
 	free(kvm);
 }
@@ -198,48 +199,4 @@ int kvm_translate(struct vcpu *vcpu, gva_t gva, gpa_t *gpa)
 		return -EFAULT;
 	*gpa = translation.physical_address;
 	return 0;
-}
-
-/* DR7's fields of breakpoint n: SDM 3, 17.2.4. */
-static int debug_register(const struct breakpoint *breakpoint, unsigned n,
-			  uint64_t *dr7)
-{
-	static const unsigned rw[] = {
-		[BREAKPOINT_EXECUTE] = 0,
-		[BREAKPOINT_WRITE] = 1,
-		[BREAKPOINT_ACCESS] = 3,
-	};
-	static const unsigned length[] = { [1] = 0, [2] = 1, [4] = 3, [8] = 2 };
-	unsigned size = breakpoint->size;
-
-	if (breakpoint->kind == BREAKPOINT_EXECUTE)
-		size = 1;
-	if (size > 8 || !is_power_of_two(size))
-		return -EINVAL;
-	*dr7 |= BIT(2 * n + 1);
-	*dr7 |= (uint64_t)(rw[breakpoint->kind] | length[size] << 2)
-		<< (16 + 4 * n);
-	return 0;
-}
-
-int kvm_set_breakpoints(struct vcpu *vcpu, const struct breakpoint *breakpoints,
-			size_t count)
-{
-	struct kvm_vcpu *kvm = kvm_vcpu(vcpu);
-	struct kvm_guest_debug debug = { 0 };
-	uint64_t dr7 = DR7_FIXED1;
-
-	if (count > 4)
-		return -ENOSPC;
-	for (size_t i = 0; i < count; i++) {
-		debug.arch.debugreg[i] = breakpoints[i].address;
-		if (debug_register(&breakpoints[i], i, &dr7))
-			return -EINVAL;
-	}
-	debug.arch.debugreg[7] = dr7;
-	if (count)
-		debug.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP;
-	kvm->debug = debug;
-	kvm->is_stepping = false;
-	return kvm_must(kvm->fd, KVM_SET_GUEST_DEBUG, &debug, "breakpoints");
 }

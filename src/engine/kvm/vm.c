@@ -99,6 +99,7 @@ static void vm_destroy(struct vm *vm)
 	if (kvm->system_fd >= 0)
 		close(kvm->system_fd);
 	pthread_mutex_destroy(&kvm->route_lock);
+	pthread_mutex_destroy(&kvm->point_lock);
 	free(kvm->routes);
 	free(kvm);
 }
@@ -129,6 +130,7 @@ static int vm_create(struct vm *vm)
 	vm->engine = kvm;
 	kvm->fd = -1;
 	pthread_mutex_init(&kvm->route_lock, NULL);
+	pthread_mutex_init(&kvm->point_lock, NULL);
 	kvm->system_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (kvm->system_fd < 0) {
 		error = -errno;
@@ -154,6 +156,8 @@ static int vm_create(struct vm *vm)
 			      kvm_extension(kvm->fd, KVM_CAP_XSAVE2));
 	kvm->has_sregs2 = kvm_extension(kvm->fd, KVM_CAP_SREGS2);
 	kvm->has_tsc_offset = kvm_extension(kvm->fd, KVM_CAP_VCPU_ATTRIBUTES);
+	kvm->has_block_irq = kvm_extension(kvm->fd, KVM_CAP_SET_GUEST_DEBUG2) &
+			     KVM_GUESTDBG_BLOCKIRQ;
 	error = add_slots(vm);
 	if (error)
 		goto fail;
