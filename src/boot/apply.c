@@ -15,6 +15,7 @@
 #include "boot/acpi.h"
 #include "boot/e820.h"
 #include "boot/loader.h"
+#include "boot/mptable.h"
 #include "boot/params.h"
 #include "core/engine.h"
 #include "core/vm.h"
@@ -81,6 +82,22 @@ static int apply_acpi(struct vm *vm)
 		error = memory_write(&vm->memory, BOOT_FACS, facs,
 				     sizeof(facs));
 	return error;
+}
+
+static int apply_mptable(struct vm *vm)
+{
+	const struct cpuid_leaf *leaf =
+		vm->cpuid ? cpuid_find(vm->cpuid, 1, 0) : NULL;
+	const struct mptable_board board = {
+		.vcpu_count = vm->vcpu_count,
+		.signature = leaf ? leaf->eax : 0,
+		.features = leaf ? leaf->edx : 0,
+		.base = BOOT_MPTABLE,
+	};
+	uint8_t bytes[MPTABLE_ROOM];
+
+	return memory_write(&vm->memory, BOOT_MPTABLE, bytes,
+			    mptable_build(&board, bytes));
 }
 
 /*
@@ -229,8 +246,7 @@ int boot_apply(struct boot *boot, struct vm *vm)
 	if (error)
 		return error;
 	boot->was_applied = true;
-	if (boot->has_acpi)
-		error = apply_acpi(vm);
+	error = boot->has_acpi ? apply_acpi(vm) : apply_mptable(vm);
 	if (!error)
 		error = apply_bios_data(&vm->memory);
 	if (!error)

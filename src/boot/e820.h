@@ -41,6 +41,7 @@ struct e820_map {
 #define BOOT_FACS	  0x9fd00ull
 #define BOOT_ACPI	  0xe0000ull /* RSDP first, then the tables */
 #define BOOT_ACPI_ROOM	  0x20000u
+#define BOOT_MPTABLE	  0xf0000ull /* where there is no ACPI */
 #define BOOT_KERNEL_LOW	  0x100000ull
 
 #define BOARD_ECAM_BASE	  0xb0000000ull
