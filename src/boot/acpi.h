@@ -36,3 +36,9 @@ static inline unsigned acpi_pci_gsi(unsigned slot, unsigned pin)
 {
 	return 16 + ((slot + pin) & 7);
 }
+
+/* And to which of the i8259s' inputs, as SeaBIOS and OVMF route them. */
+static inline unsigned acpi_pci_irq(unsigned slot, unsigned pin)
+{
+	return (slot + pin) & 2 ? 11 : 10;
+}

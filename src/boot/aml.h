@@ -81,6 +81,7 @@ enum aml_op {
 	AML_ARG1 = 0x69,
 	AML_ARG2 = 0x6a,
 	AML_ARG3 = 0x6b,
+	AML_STORE = 0x70,
 	AML_AND = 0x7b,
 	AML_OR = 0x7d,
 	AML_CREATE_DWORD_FIELD = 0x8a,

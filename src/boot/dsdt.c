@@ -40,12 +40,13 @@ static void add_windows(struct aml *aml, uint64_t ram_size)
 	aml_end_resources(aml, buffer);
 }
 
-/* _PRT, 6.2.13: every pin of every slot is wired to an IOAPIC input. */
-static void add_interrupt_routes(struct aml *aml)
+/* Every pin of every slot is wired: 6.2.13. */
+static void add_routes(struct aml *aml, const char *name,
+		       unsigned (*gsi)(unsigned slot, unsigned pin))
 {
 	size_t package, route;
 
-	aml_name(aml, "_PRT");
+	aml_name(aml, name);
 	package = aml_begin_package(aml, (PCI_SLOTS - 1) * 4);
 	for (unsigned slot = 1; slot < PCI_SLOTS; slot++) {
 		for (unsigned pin = 0; pin < 4; pin++) {
@@ -53,11 +54,44 @@ static void add_interrupt_routes(struct aml *aml)
 			aml_integer(aml, slot << 16 | 0xffff);
 			aml_integer(aml, pin);
 			aml_integer(aml, 0);
-			aml_integer(aml, acpi_pci_gsi(slot, pin));
+			aml_integer(aml, gsi(slot, pin));
 			aml_end(aml, route);
 		}
 	}
 	aml_end(aml, package);
+}
+
+/*
+ * To the IOAPIC, or where the system has said by _PIC (5.8.1) that it uses the
+ * i8259s, to these, as firmware has set the LPC bridge's PIRQ registers.
+ */
+static void add_interrupt_routes(struct aml *aml)
+{
+	size_t method, branch;
+
+	add_routes(aml, "PRTA", acpi_pci_gsi);
+	add_routes(aml, "PRTP", acpi_pci_irq);
+	method = aml_begin_method(aml, "_PRT", 0, false);
+	branch = aml_begin_if(aml);
+	aml_name_string(aml, "PICM");
+	aml_u8(aml, AML_RETURN);
+	aml_name_string(aml, "PRTA");
+	aml_end(aml, branch);
+	aml_u8(aml, AML_RETURN);
+	aml_name_string(aml, "PRTP");
+	aml_end(aml, method);
+}
+
+static void add_interrupt_model(struct aml *aml)
+{
+	size_t method;
+
+	aml_name_integer(aml, "PICM", 0);
+	method = aml_begin_method(aml, "\\_PIC", 1, false);
+	aml_u8(aml, AML_STORE);
+	aml_u8(aml, AML_ARG0);
+	aml_name_string(aml, "PICM");
+	aml_end(aml, method);
 }
 
 static void add_field(struct aml *aml, unsigned offset, const char *name)
@@ -231,8 +265,10 @@ static void add_power_off(struct aml *aml)
 
 void dsdt_build(struct aml *aml, const struct acpi_board *board)
 {
-	size_t scope = aml_begin_scope(aml, "\\_SB");
+	size_t scope;
 
+	add_interrupt_model(aml);
+	scope = aml_begin_scope(aml, "\\_SB");
 	add_pci_root(aml, board);
 	add_board_resources(aml);
 	add_devices(aml, board, true);

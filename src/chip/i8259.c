@@ -93,6 +93,19 @@ static void update(struct i8259 *pic)
 		irq_set(&pic->output, is_pending);
 }
 
+/* The input goes to what its drivers make of it. Lock held. */
+static void update_line(struct i8259 *pic, struct i8259_chip *chip, uint8_t bit)
+{
+	bool level = (chip->isa | chip->pci) & bit;
+
+	if (chip->level & bit)
+		chip->irr = level ? chip->irr | bit : chip->irr & ~bit;
+	else if (level && !(chip->lines & bit))
+		chip->irr |= bit;
+	chip->lines = level ? chip->lines | bit : chip->lines & ~bit;
+	update(pic);
+}
+
 void i8259_set(void *device, unsigned irq, bool level)
 {
 	struct i8259 *pic = device;
@@ -102,12 +115,20 @@ void i8259_set(void *device, unsigned irq, bool level)
 	if (irq > 15 || irq == CASCADE)
 		return;
 	LOCKED(&pic->lock);
-	if (chip->level & bit)
-		chip->irr = level ? chip->irr | bit : chip->irr & ~bit;
-	else if (level && !(chip->lines & bit))
-		chip->irr |= bit;
-	chip->lines = level ? chip->lines | bit : chip->lines & ~bit;
-	update(pic);
+	chip->isa = level ? chip->isa | bit : chip->isa & ~bit;
+	update_line(pic, chip, bit);
+}
+
+void i8259_set_pci(struct i8259 *pic, unsigned irq, bool level)
+{
+	struct i8259_chip *chip = &pic->chip[irq >> 3 & 1];
+	uint8_t bit = BIT(irq & 7);
+
+	if (irq > 15 || irq == CASCADE)
+		return;
+	LOCKED(&pic->lock);
+	chip->pci = level ? chip->pci | bit : chip->pci & ~bit;
+	update_line(pic, chip, bit);
 }
 
 /* --- acknowledge and EOI --------------------------------------------------- */
@@ -329,6 +350,8 @@ static void on_reset(void *device)
 	for (i = 0; i < 2; i++)
 		pic->chip[i] = (struct i8259_chip){
 			.lines = pic->chip[i].lines,
+			.isa = pic->chip[i].isa,
+			.pci = pic->chip[i].pci,
 			.lowest = 7,
 		};
 	update(pic);
@@ -336,7 +359,13 @@ static void on_reset(void *device)
 
 static int on_restored(void *device)
 {
-	update(device);
+	struct i8259 *pic = device;
+
+	/* Version 1 had ISA's drivers only. */
+	for (unsigned i = 0; i < 2; i++)
+		if (!(pic->chip[i].isa | pic->chip[i].pci))
+			pic->chip[i].isa = pic->chip[i].lines;
+	update(pic);
 	return 0;
 }
 
@@ -345,6 +374,8 @@ static const struct state_field chip_fields[] = {
 	STATE_FIELD(struct i8259_chip, isr, STATE_UINT, 1),
 	STATE_FIELD(struct i8259_chip, imr, STATE_UINT, 1),
 	STATE_FIELD(struct i8259_chip, lines, STATE_UINT, 1),
+	STATE_FIELD(struct i8259_chip, isa, STATE_UINT, 2),
+	STATE_FIELD(struct i8259_chip, pci, STATE_UINT, 2),
 	STATE_FIELD(struct i8259_chip, level, STATE_UINT, 1),
 	STATE_FIELD(struct i8259_chip, vectors, STATE_UINT, 1),
 	STATE_FIELD(struct i8259_chip, lowest, STATE_UINT, 1),
@@ -361,7 +392,7 @@ static const struct state_field chip_fields[] = {
 
 static const struct state_table chip_state = {
 	.name = "i8259-chip",
-	.version = 1,
+	.version = 2,
 	.field = chip_fields,
 };
 

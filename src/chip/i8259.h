@@ -15,7 +15,8 @@ struct vm;
 
 struct i8259_chip {
 	uint8_t irr, isr, imr;
-	uint8_t lines; /* levels of the inputs */
+	uint8_t lines; /* levels of the inputs: of ISA or PCI */
+	uint8_t isa, pci;
 	uint8_t level; /* ELCR: inputs that are level-triggered */
 	uint8_t vectors; /* ICW2 */
 	uint8_t lowest; /* the input of lowest priority, 7 at first */
@@ -46,3 +47,6 @@ int i8259_init(struct i8259 *pic, struct vm *vm, const struct irq_line *output);
 
 /** irq_line.set for ISA interrupts 0 to 15 (not 2, the cascade). Any thread. */
 void i8259_set(void *pic, unsigned irq, bool level);
+
+/** The same input's other driver: PCI interrupts that were routed to it. */
+void i8259_set_pci(struct i8259 *pic, unsigned irq, bool level);

@@ -4,15 +4,18 @@
  * from its config space. Intel ICH9 data sheet (316972), 13.1.
  *
  * The board is wired as after its firmware: PMBASE and RCBA stand where
- * doc/memory-map.md has them and cannot be moved. The PIRQ routing registers
- * can be written and read back; INTx goes to the IOAPIC's inputs 16 to 23 and
- * not to the 8259 pair, whatever they say.
+ * doc/memory-map.md has them and cannot be moved. INTx always goes to the
+ * IOAPIC's inputs 16 to 23, and where the PIRQ routing registers (13.1.17 and
+ * 13.1.23) say so to the 8259 pair too.
  */
 #include "chip/ich9_lpc.h"
 
 #include <string.h>
 
+#include "base/checked.h"
+#include "base/cleanup.h"
 #include "chip/acpi_pm.h"
+#include "chip/i8259.h"
 #include "core/state.h"
 #include "core/vm.h"
 
@@ -31,14 +34,78 @@
 #define ACPI_ENABLE   BIT(7) /* SCI on IRQ 9: bits 2:0 are 0 */
 #define PIRQ_DISABLED 0x80
 #define PIRQ_WRITABLE 0x8f
+#define PIRQ_IRQ      0x0f
+/* 0, 1, 2, 8 and 13 are reserved. */
+#define PIRQ_POSSIBLE 0xdef8
 #define RCBA_BASE     0xfed1c000
 #define RCBA_ENABLE   BIT(0)
+
+/* ISA interrupts that some PIRQ drives high. Lock held. */
+static uint16_t wanted(const struct ich9_lpc *bridge)
+{
+	uint16_t irqs = 0;
+
+	for (unsigned i = 0; i < PCI_INTX_LINES; i++)
+		if (bridge->pirq & BIT(i) &&
+		    !(bridge->route[i] & PIRQ_DISABLED))
+			irqs |= BIT(bridge->route[i] & PIRQ_IRQ);
+	return irqs & PIRQ_POSSIBLE;
+}
+
+/* Lock held. */
+static void update(struct ich9_lpc *bridge)
+{
+	uint16_t now = wanted(bridge), changed = now ^ bridge->driven;
+
+	bridge->driven = now;
+	for (unsigned irq = 0; irq < 16 && bridge->pic; irq++)
+		if (changed & BIT(irq))
+			i8259_set_pci(bridge->pic, irq, now & BIT(irq));
+}
+
+void ich9_lpc_set_pirq(struct ich9_lpc *bridge, unsigned pirq, bool level)
+{
+	uint8_t bit = BIT(pirq % PCI_INTX_LINES);
+
+	LOCKED(&bridge->lock);
+	bridge->pirq = level ? bridge->pirq | bit : bridge->pirq & ~bit;
+	update(bridge);
+}
+
+/* The registers are copied first: the device's lock comes before ours. */
+static void take_routes(struct ich9_lpc *bridge)
+{
+	uint32_t low = pci_config_get(&bridge->pci, PIRQA_ROUT, 4);
+	uint32_t high = pci_config_get(&bridge->pci, PIRQE_ROUT, 4);
+
+	LOCKED(&bridge->lock);
+	store_u32(bridge->route, low);
+	store_u32(bridge->route + 4, high);
+	update(bridge);
+}
+
+static void on_config_written(void *device, unsigned offset, unsigned size)
+{
+	if (ranges_overlap(offset, size, PIRQA_ROUT, 4) ||
+	    ranges_overlap(offset, size, PIRQE_ROUT, 4))
+		take_routes(device);
+}
 
 static void on_reset(void *device)
 {
 	struct ich9_lpc *bridge = device;
 
 	pci_device_reset(&bridge->pci);
+	take_routes(bridge);
+}
+
+/* The levels come with the devices that drive them, the i8259 has its own. */
+static int on_restored(void *device)
+{
+	struct ich9_lpc *bridge = device;
+
+	take_routes(bridge);
+	return 0;
 }
 
 static const struct state_field fields[] = {
@@ -56,6 +123,7 @@ static const struct state_table state = {
 	.name = "ich9-lpc",
 	.version = 1,
 	.field = fields,
+	.restored = on_restored,
 };
 
 static const struct device_ops ops = {
@@ -91,7 +159,8 @@ static void init_config(struct pci_device *pci)
 	}
 }
 
-int ich9_lpc_init(struct ich9_lpc *bridge, struct pci_bus *bus)
+int ich9_lpc_init(struct ich9_lpc *bridge, struct pci_bus *bus,
+		  struct i8259 *pic)
 {
 	const struct pci_id id = {
 		.vendor = 0x8086,
@@ -102,7 +171,12 @@ int ich9_lpc_init(struct ich9_lpc *bridge, struct pci_bus *bus)
 	int error;
 
 	memset(bridge, 0, sizeof(*bridge));
+	pthread_mutex_init(&bridge->lock, NULL);
+	bridge->pic = pic;
+	memset(bridge->route, PIRQ_DISABLED, sizeof(bridge->route));
 	pci_device_init(&bridge->pci, "ich9-lpc", &id);
+	bridge->pci.config_written = on_config_written;
+	bridge->pci.device = bridge;
 	init_config(&bridge->pci);
 	bridge->device = (struct device){
 		.name = "ich9-lpc",

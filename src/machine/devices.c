@@ -135,15 +135,24 @@ static int create_reset_control(struct pc *pc)
 	return reset_control_init(&pc->reset_control, pc->vm, reset, pc);
 }
 
-/* INTx of the slots go to GSI 16 to 23, as _PRT in boot/dsdt.c has it. */
+/* INTx of the slots go to GSI 16 to 23, as _PRT in boot/dsdt.c has it, and
+ * where the LPC bridge wants it, to the i8259s. */
 #define PCI_FIRST_GSI 16
+
+static void set_pirq(void *argument, unsigned pirq, bool level)
+{
+	struct pc *pc = argument;
+
+	ioapic_set(&pc->ioapic, PCI_FIRST_GSI + pirq, level);
+	ich9_lpc_set_pirq(&pc->lpc, pirq, level);
+}
 
 static int create_pci(struct pc *pc)
 {
 	struct irq_line intx[PCI_INTX_LINES];
 
 	for (unsigned i = 0; i < PCI_INTX_LINES; i++)
-		intx[i] = pc_gsi(pc, PCI_FIRST_GSI + i);
+		intx[i] = (struct irq_line){ set_pirq, pc, i };
 	return pci_bus_init(&pc->pci, pc->vm, intx);
 }
 
@@ -200,7 +209,7 @@ static int create_host_bridge(struct pc *pc)
 
 static int create_lpc(struct pc *pc)
 {
-	return ich9_lpc_init(&pc->lpc, &pc->pci);
+	return ich9_lpc_init(&pc->lpc, &pc->pci, &pc->pic);
 }
 
 static int create_rtc(struct pc *pc)
@@ -285,6 +294,37 @@ static int create_testdev(struct pc *pc)
 	return testdev_init(&pc->testdev, pc->vm, &config);
 }
 
+#define PCI_TESTDEV PCI_DEVFN(1, 0)
+
+static int create_pci_testdev(struct pc *pc)
+{
+	if (!pc->host.has_testdev)
+		return 0;
+	return pci_testdev_init(&pc->pci_testdev, &pc->pci, PCI_TESTDEV);
+}
+
+static void on_reset(void *argument)
+{
+	pc_do_firmware_work(argument);
+}
+
+/* Behind all others, which it finds as RESET# leaves them. */
+static int create_firmware_work(struct pc *pc)
+{
+	static const struct device_ops ops = { .reset = on_reset };
+
+	if (firmware_size(pc))
+		return 0;
+	pc->firmware_work = (struct device){
+		.name = "firmware-work",
+		.ops = &ops,
+		.self = pc,
+	};
+	device_add(pc->vm, &pc->firmware_work);
+	pc_do_firmware_work(pc);
+	return 0;
+}
+
 const struct pc_device pc_devices[] = {
 	{ "memory", create_memory },
 	{ "pflash", create_flash },
@@ -308,5 +348,7 @@ const struct pc_device pc_devices[] = {
 	{ "debugexit", create_debugexit },
 	{ "fw_cfg", create_fw_cfg },
 	{ "testdev", create_testdev },
+	{ "pci-testdev", create_pci_testdev },
+	{ "firmware-work", create_firmware_work },
 	{ NULL },
 };

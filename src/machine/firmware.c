@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#include "base/cleanup.h"
+#include "boot/acpi.h"
 #include "boot/acpi_loader.h"
 #include "boot/e820.h"
 #include "core/vm.h"
@@ -60,6 +62,63 @@ void pc_fill_cmos(struct pc *pc)
 		sum += pc->rtc.byte[i];
 	set_bytes(pc, CMOS_SUM, 1, sum >> 8);
 	set_bytes(pc, CMOS_SUM + 1, 1, sum);
+}
+
+/* --- what firmware does ------------------------------------------------------ */
+
+#define ELCR	   0x4d0
+#define PIRQA_ROUT 0x60
+#define PIRQE_ROUT 0x68
+
+static void write_config(struct pc *pc, uint8_t devfn, unsigned offset,
+			 uint32_t value)
+{
+	struct pci_device *pci = pc->pci.device[devfn];
+
+	LOCKED(&pc->pci.lock);
+	pci_config_write(pci, offset, 1, value);
+}
+
+static void write_port(struct pc *pc, uint16_t port, uint8_t value)
+{
+	struct access access = { .size = 1, .is_write = true, .value = value };
+	unsigned source;
+
+	bus_access(&pc->vm->io, port, &access, &source);
+}
+
+void pc_do_firmware_work(struct pc *pc)
+{
+	const uint64_t window64 = board_window64_base(pc->vm->memory.ram_size);
+	const struct pci_windows windows = {
+		.io = 0xc000,
+		.io_end = 0x10000,
+		.memory = BOARD_ECAM_BASE + BOARD_ECAM_SIZE,
+		.memory_end = 0xfec00000,
+		.memory64 = window64,
+		.memory64_end = window64 + BOARD_WINDOW64_SIZE,
+	};
+	uint16_t levels = 0;
+
+	pci_bus_assign(&pc->pci, &windows);
+	for (unsigned i = 0; i < PCI_INTX_LINES; i++) {
+		unsigned irq = acpi_pci_irq(i, 0);
+
+		write_config(pc, pc->lpc.pci.devfn,
+			     i < 4 ? PIRQA_ROUT + i : PIRQE_ROUT + i - 4, irq);
+		levels |= BIT(irq);
+	}
+	write_port(pc, ELCR, levels);
+	write_port(pc, ELCR + 1, levels >> 8);
+	for (unsigned devfn = 0; devfn < 256; devfn++) {
+		struct pci_device *pci = pc->pci.device[devfn];
+		unsigned pin = pci ? pci_config_get(pci, PCI_INTERRUPT_PIN, 1) :
+				     0;
+
+		if (pin)
+			write_config(pc, devfn, PCI_INTERRUPT_LINE,
+				     acpi_pci_irq(devfn >> 3, pin - 1));
+	}
 }
 
 /* --- fw_cfg ---------------------------------------------------------------- */

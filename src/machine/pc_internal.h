@@ -18,6 +18,7 @@
 #include "chip/mc146818.h"
 #include "chip/ns16550.h"
 #include "chip/pam.h"
+#include "chip/pci_testdev.h"
 #include "chip/pflash.h"
 #include "chip/q35.h"
 #include "chip/reset_control.h"
@@ -51,6 +52,8 @@ struct pc {
 	struct debugexit debugexit;
 	struct fw_cfg fw_cfg;
 	struct testdev testdev;
+	struct pci_testdev pci_testdev;
+	struct device firmware_work; /* what firmware would do after RESET# */
 };
 
 /* One entry of THE list: what is on the board, in the order of reset. */
@@ -65,6 +68,9 @@ extern const struct pc_device pc_devices[];
 /* What firmware asks for: CMOS and fw_cfg (firmware.c). 0 or -errno. */
 int pc_fill_fw_cfg(struct pc *pc);
 void pc_fill_cmos(struct pc *pc);
+
+/* Of a board without firmware: PCI's addresses and interrupts. After RESET#. */
+void pc_do_firmware_work(struct pc *pc);
 
 /*
  * Interrupt wire `gsi`: the IOAPIC's input, and below 16 the i8259's too. ISA

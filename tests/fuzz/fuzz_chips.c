@@ -125,7 +125,8 @@ static int create_pci(struct board *board)
 		intx[i] = gsi(board, 16 + i);
 	error = pci_bus_init(&board->pci, &board->vm, intx);
 	error = error ? error : q35_init(&board->q35, &board->pci, NULL, false);
-	error = error ? error : ich9_lpc_init(&board->lpc, &board->pci);
+	error = error ? error :
+			ich9_lpc_init(&board->lpc, &board->pci, &board->pic);
 	pthread_mutex_init(&board->nic_lock, NULL);
 	pci_device_init(&board->nic, "nic", &id);
 	pci_intx_init(&board->nic);

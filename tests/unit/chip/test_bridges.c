@@ -31,7 +31,7 @@ static int setup(void **state)
 		reset_control_init(&control, &board->vm, on_reset, NULL), 0);
 	assert_int_equal(pci_bus_init(&bus, &board->vm, intx), 0);
 	assert_int_equal(q35_init(&host, &bus, NULL, false), 0);
-	return ich9_lpc_init(&lpc, &bus);
+	return ich9_lpc_init(&lpc, &bus, NULL);
 }
 
 static int teardown(void **state)
