@@ -9,7 +9,7 @@ objects=build/release/src
 
 path=()
 for file in "$objects"/engine/interp/*.o "$objects"/x86/{walk,xsave_image,cpuid}.o \
-	"$objects"/engine/bt/{run,return,xstate,cache,vectors,world,stress}.o; do
+	"$objects"/engine/bt/{run,return,xstate,exec,stop,vectors,world,stress}.o; do
 	case ${file##*/} in
 	# Creation; the engine's own loop, behind `leave`; and what executes
 	# vector instructions or looks at s.fpu, behind `sync`.
@@ -44,8 +44,9 @@ event _setjmp
 allowed+='
 cpu block_find
 event snprintf trace_put
-run block_find_one bt_translate pthread_mutex_lock pthread_mutex_unlock
-cache pthread_mutex_lock pthread_mutex_unlock sched_yield
+run block_find_one bt_block_find bt_cache_drop_all bt_link_chain
+run bt_page_written bt_translate pthread_mutex_lock pthread_mutex_unlock
+stop pthread_mutex_lock pthread_mutex_unlock sched_yield
 system fpu_in_use
 world interp_world_ops
 '
@@ -55,9 +56,6 @@ world input_tsc memory_mark_dirty vcpu_has_interrupt
 '
 # At creation and at the end, while no guest runs.
 allowed+='
-cache __errno_location aligned_alloc bt_stubs_make calloc close free
-cache ftruncate memfd_create memset mmap munmap pthread_mutex_destroy
-cache pthread_mutex_init
 debug calloc free memcpy
 stress memcmp strcspn strlen
 '

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Near branches. Within a page they are chained: the displacement first leads
- * to code that asks for the target's translation, and is then patched. To other
- * pages they go through the look-up, because only there the mapping is known to
- * be current. bt.h tells how CALL and RET use the shadow stack.
+ * Near branches. Direct ones are chained: the displacement first leads to code
+ * that asks for the target's translation, and is then patched; within a page to
+ * the target itself, into another page to its check. bt.h tells how CALL and
+ * RET use the shadow stack.
+ *
+ * A vCPU must be reached wherever it loops. Polls stand before backward branches,
+ * in the look-up and before direct calls: a chain of functions that each call
+ * the next twice has no other, and runs for ever.
  */
 #include "engine/bt/translate.h"
 
@@ -14,17 +18,31 @@ static bool is_same_page(const struct translation *t, uint64_t rip)
 	return !((rip ^ t->rip) & PAGE_MASK);
 }
 
-/* s.rip = rip; exit_link = the displacement at `link`; to the dispatcher. */
-static void emit_ask(struct translation *t, uint64_t rip, const uint8_t *link,
-		     bool flags_in_rflags)
+/* A displacement of this block; its number. */
+static unsigned add_link(struct translation *t, const uint8_t *at,
+			 enum bt_link_kind kind)
 {
+	struct bt_block *block = t->block;
+	unsigned n = t->links++;
+
+	BUG_ON(n >= BT_LINKS);
+	block->link[n].at = (uint32_t)(at - t->bt->writable);
+	block->kind[n] = (uint8_t)kind;
+	return n;
+}
+
+/* Where link n leads first: s.rip = rip; exit_link; to the dispatcher. */
+static void emit_ask(struct translation *t, uint64_t rip, unsigned n)
+{
+	struct bt_block *block = t->block;
 	struct code *c = &t->c;
 
-	if (flags_in_rflags)
+	block->link[n].ask = (uint32_t)(c->at - t->bt->writable);
+	if (block->kind[n] == LINK_RFLAGS)
 		code_save_flags(c);
 	code_constant(c, SCRATCH, rip);
 	code_store(c, FIELD_RIP, SCRATCH);
-	code_constant(c, SCRATCH, (uint64_t)link | flags_in_rflags);
+	code_constant(c, SCRATCH, bt_block_number(t->bt, block) * BT_LINKS + n);
 	code_store(c, FIELD(exit_link), SCRATCH);
 	code_jump(c, t->bt->stubs.dispatch);
 }
@@ -38,24 +56,21 @@ static void emit_poll(struct translation *t, uint64_t rip)
 
 void emit_goto(struct translation *t, unsigned i, uint64_t rip)
 {
+	enum bt_link_kind kind = LINK_FAR;
 	struct code *c = &t->c;
-	bool in_rflags;
 
 	if (!flags_needed_at(t, rip))
 		t->flags = FLAGS_DEAD;
 	if (rip <= insn_rip(t, i))
 		emit_poll(t, rip);
-	if (!is_same_page(t, rip)) {
+	if (!is_same_page(t, rip))
 		need_flags_saved(t, RFLAGS_STATUS);
-		code_constant(c, SCRATCH, rip);
-		code_jump(c, t->bt->stubs.lookup[t->flavour.view]);
-		return;
-	}
-	in_rflags = t->flags == FLAGS_IN_RFLAGS;
+	else
+		kind = t->flags == FLAGS_IN_RFLAGS ? LINK_RFLAGS : LINK_SAVED;
 	code_align_rel32(c, 1);
 	code_u8(c, 0xe9);
 	code_u32(c, 0);
-	emit_ask(t, rip, code_here(c) - 4, in_rflags);
+	emit_ask(t, rip, add_link(t, c->at - 4, kind));
 }
 
 static void emit_jcc(struct translation *t, unsigned i)
@@ -110,17 +125,18 @@ static void emit_check_half(struct translation *t, int offset, uint32_t value)
 	code_u8(c, 0x24);
 	code_u8(c, (unsigned)(offset - 16) & 0xff);
 	code_u32(c, value);
-	code_jcc(c, COND_NE, t->bt->stubs.return_miss[t->flavour.view]);
+	code_jcc(c, COND_NE, t->bt->stubs.return_miss);
 }
 
-/* Where the host's RET lands: is it where the guest's goes? */
+/*
+ * Where the host's RET lands: is it where the guest's goes? And is this page
+ * still there, in the view of the RET, whose ids R10 chooses?
+ */
 static void emit_return_site(struct translation *t, unsigned i, uint64_t rip)
 {
 	struct code *c = &t->c;
 	struct bt_vm *bt = t->bt;
 
-	bt->site[bt->sites++].code = code_here(c);
-	t->block->sites++;
 	if (rip == (uint64_t)(int32_t)rip) {
 		code_u8(c, 0x48); /* cmp qword [rsp - 16], imm32 */
 		code_u8(c, 0x81);
@@ -128,14 +144,15 @@ static void emit_return_site(struct translation *t, unsigned i, uint64_t rip)
 		code_u8(c, 0x24);
 		code_u8(c, 0xf0);
 		code_u32(c, (uint32_t)rip);
-		code_jcc(c, COND_NE, bt->stubs.return_miss[t->flavour.view]);
+		code_jcc(c, COND_NE, bt->stubs.return_miss);
 	} else {
 		emit_check_half(t, 0, (uint32_t)rip);
 		emit_check_half(t, 4, (uint32_t)(rip >> 32));
 	}
-	/* What was called may have changed the view: STAC, SYSCALL. */
-	code_gs_imm8(c, 0x80, 7, FIELD(cpu.view), t->flavour.view);
-	code_jcc(c, COND_NE, bt->stubs.return_miss[t->flavour.view]);
+	code_align_rel32(c, 8);
+	code_compare_indexed(c, FIELD(exec[0][bt_exec_slot(t->rip)]), t->id);
+	t->block->site = (uint32_t)(c->at - 4 - bt->writable);
+	code_jcc(c, COND_NE, bt->stubs.return_miss);
 	t->flags = FLAGS_SAVED;
 	emit_goto(t, i, rip);
 }
@@ -146,13 +163,18 @@ static void emit_call(struct translation *t, unsigned i)
 	uint64_t next = insn_rip(t, i) + insn->len;
 	uint64_t target = next + (uint64_t)insn->imm;
 	struct code *c = &t->c;
+	struct cold *called, *cold;
 
 	emit_push_return(t, i, next);
+	code_poll(c);
+	called = cold_add(t, COLD_CALLED, code_jcc_forward(c, COND_NE), target);
 	code_align_rel32(c, 1);
 	code_u8(c, 0xe8);
 	code_u32(c, 0);
-	cold_add(t, is_same_page(t, target) ? COLD_CALL : COLD_CALL_FAR,
-		 c->at - 4, target);
+	called->resume = code_here(c);
+	cold = cold_add(t, COLD_ASK, c->at - 4, target);
+	cold->link = add_link(t, c->at - 4,
+			      is_same_page(t, target) ? LINK_SAVED : LINK_FAR);
 	emit_return_site(t, i, next);
 }
 
@@ -172,6 +194,7 @@ static void emit_ret(struct translation *t, unsigned i)
 	code_u8(c, 0x32);
 	code_lea(c, RSP, RSP, 8);
 	code_lea(c, GUEST_RSP, GUEST_RSP, 8 + pop);
+	code_constant(c, SCRATCH, BT_RETURN_VIEW(t->flavour.view));
 	code_u8(c, 0xc3);
 }
 
@@ -341,18 +364,24 @@ void emit_cold(struct translation *t)
 		case COLD_STACK:
 			emit_cold_stack(t, cold);
 			break;
+		case COLD_CALLED:
+			emit_lea_rip(c, cold->resume);
+			CODE(c, 0x41, 0x52); /* push r10 */
+			code_constant(c, SCRATCH, cold->rip);
+			code_store(c, FIELD_RIP, SCRATCH);
+			code_jump(c, t->bt->stubs.attention);
+			break;
 		case COLD_ATTENTION:
 			code_constant(c, SCRATCH, cold->rip);
 			code_store(c, FIELD_RIP, SCRATCH);
 			code_jump(c, t->bt->stubs.attention);
 			break;
-		case COLD_CALL:
-			emit_ask(t, cold->rip,
-				 bt_executable(t->bt, cold->branch), false);
+		case COLD_ASK:
+			emit_ask(t, cold->rip, cold->link);
 			break;
-		case COLD_CALL_FAR:
+		case COLD_MISSED:
 			code_constant(c, SCRATCH, cold->rip);
-			code_jump(c, t->bt->stubs.lookup[t->flavour.view]);
+			code_jump(c, t->bt->stubs.missed);
 			break;
 		}
 	}

@@ -28,9 +28,10 @@
  * that returns elsewhere is found out before its first instruction.
  *
  * Threads: vCPUs run translated code at once. Code, tables of blocks and page
- * flags change under bt_vm.lock; whoever needs that no vCPU is in guest code
- * (dropping code, taking away the right to write a page) stops the world. A
- * vCPU is out of guest code while it waits for that lock.
+ * flags change under bt_vm.lock. Whoever needs that no vCPU is in guest code
+ * (using the memory of dropped code again, taking away the right to write a
+ * page) stops the world. A vCPU is out of guest code while it waits for that
+ * lock.
  */
 #pragma once
 
@@ -58,29 +59,93 @@ struct bt_flavour {
 	bool has_avx;
 };
 
-/* A translation: straight guest code within a page. */
-struct bt_block {
-	struct bt_block *next; /* in the hash chain */
-	struct list page_link; /* in its page's list */
-	uint64_t rip;
-	gpa_t gpa; /* of its first byte */
-	uint32_t flavour; /* packed */
-	uint16_t size; /* guest bytes, within the page */
-	uint8_t *entry; /* executable; flags in RFLAGS */
-	uint8_t *entry_saved; /* flags saved, as after a look-up */
-	uint32_t first_site, sites; /* return sites: bt_cache.site[] */
+/*
+ * A direct branch at the end of a block: a displacement that leads to `ask`,
+ * code that has the dispatcher find the target, until it is chained.
+ */
+enum bt_link_kind {
+	LINK_RFLAGS, /* within the page, flags in RFLAGS */
+	LINK_SAVED, /* within the page, flags saved or dead */
+	LINK_FAR, /* to another page: to the checked entry */
 };
 
+struct bt_link {
+	uint32_t at; /* of the displacement, in the cache; 0: no such branch */
+	uint32_t ask;
+	uint32_t to; /* number of a block, or 0 */
+	uint32_t next, prev; /* numbers of links that lead to the same block */
+};
+
+#define BT_LINKS 2
+
+/* Guest bytes that a block's code depends on, within its page. */
+struct bt_span {
+	uint16_t offset, size;
+};
+
+/* Its own, and where flags were looked for behind either branch. */
+#define BT_SPANS 3
+
 /*
- * Indirect branches look here first: per view, by RIP. What changes the meaning
- * of a linear address (CR3, INVLPG ...) happens in C, which then empties the
- * table and the shadow stack (bt_forget_jumps), so entries need no generation.
+ * A translation: straight guest code within a page. Blocks, places in the cache
+ * and links are numbers; 0 is none. Link n of block b has number b * 2 + n.
  */
+struct bt_block {
+	uint64_t rip;
+	uint32_t page; /* of guest memory's memfd */
+	uint32_t next; /* in the hash chain */
+	uint32_t page_next, page_prev;
+	uint32_t incoming; /* links that lead here */
+	uint32_t code; /* its checked entry; 0: dropped */
+	uint32_t site; /* the id that its return site checks */
+	uint32_t bytes; /* copies of the spans, one after the other */
+	struct bt_span span[BT_SPANS];
+	uint8_t flavour; /* packed */
+	uint8_t entry; /* from `code` on: flags in RFLAGS */
+	uint8_t kind[BT_LINKS]; /* enum bt_link_kind */
+	struct bt_link link[BT_LINKS];
+};
+
+/* cmp dword gs:[exec ...], id; jne: what stands at the checked entry. */
+#define BT_CHECK_ID   8
+#define BT_CHECK_SIZE 18
+
+/*
+ * Exec ids. Each page of guest memory that has code, at a linear address and in
+ * a flavour, has a number that no other ever has. A vCPU holds, per view, the
+ * ids that its address space makes valid now, by linear page. Who comes to a
+ * block from another page enters where the block compares its id with the
+ * vCPU's, and goes to the dispatcher when they differ. So branches between
+ * pages, the look-up's entries and return addresses stay as they are when CR3
+ * changes; what a flush takes away are ids.
+ *
+ * A dropped block has BT_NO_ID in its code. A slot of no id holds 0.
+ */
+#define BT_EXEC_LOWER 512
+#define BT_EXEC_UPPER 4096
+#define BT_EXEC	      (BT_EXEC_LOWER + BT_EXEC_UPPER)
+#define BT_NO_ID      0xffffffffu
+#define BT_EXEC_BANKS 8
+
+static inline unsigned bt_exec_slot(uint64_t rip)
+{
+	return rip >> 63 ? BT_EXEC_LOWER + (rip >> PAGE_SHIFT) % BT_EXEC_UPPER :
+			   (rip >> PAGE_SHIFT) % BT_EXEC_LOWER;
+}
+
+/* The user view's lower half in an address space that was switched away from
+ * and may be switched back to (interp/tlb.c's banks). */
+struct bt_exec_bank {
+	uint64_t generation; /* 0: none */
+	uint32_t id[BT_EXEC_LOWER];
+};
+
+/* Indirect branches look here first: per view, by RIP. */
 #define BT_JUMPS 1024
 
 struct bt_jump {
 	uint64_t rip;
-	uint8_t *code; /* entry_saved */
+	uint8_t *code; /* the checked entry */
 };
 
 static inline unsigned bt_jump_index(uint64_t rip)
@@ -124,7 +189,9 @@ enum bt_event {
 	BT_DISPATCHES,
 	BT_INTERPRETED,
 	BT_STACK_FILLS,
-	BT_PAGES_DROPPED,
+	BT_PAGES_WRITTEN,
+	BT_BLOCKS_DROPPED,
+	BT_EVICTIONS,
 	BT_EVENT_COUNT,
 };
 
@@ -170,42 +237,64 @@ struct bt_vcpu {
 	struct bt_return iret[2]; /* to CPL 0, to CPL 3 */
 	bool has_waiting; /* an interrupt or NMI that is held off */
 	struct bt_stack stack[MMU_VIEWS];
+	uint32_t exec[MMU_VIEWS][BT_EXEC]; /* ids, by bt_exec_slot */
 	struct bt_jump jump[MMU_VIEWS][BT_JUMPS];
 	_Alignas(64) uint8_t xsave[BT_XSAVE_SIZE];
 	_Alignas(64) uint8_t restored[BT_XSAVE_SIZE]; /* by XRSTOR */
 
 	enum bt_vectors vectors;
 	struct bt_flavour flavour; /* of the code that runs */
-	/* cpu.tlb's, when jumps and stack were last right */
+	/* cpu.tlb's, when `exec` and `stack` were last right */
 	uint64_t generation[2];
 	uint32_t page_flushes;
-	uint64_t jump_pages[8]; /* filter: pages that jumps lead to */
+	uint16_t last_generation;
+	bool has_ids[MMU_VIEWS][2]; /* in either half of `exec` */
+	struct bt_exec_bank bank[BT_EXEC_BANKS];
+	unsigned next_bank;
 	uint8_t *shadow; /* mapping of the shadow stack */
 	struct bt_vm *bt;
 	struct vcpu *vcpu;
 
 	_Atomic bool in_guest;
-	/* Pages whose code this vCPU wrote to, not yet dropped. */
-	gpa_t written[8];
+	/* Pages with code that this vCPU wrote to, not looked at yet. */
+	uint32_t written[8];
 	unsigned written_count;
 	bool written_all; /* and more: drop everything */
 	uint32_t link_drops; /* bt_vm.drops when exit_link was taken */
 };
 
+/* Who has an id: struct bt_block's page, at a linear address, in a flavour. */
+struct bt_mapping {
+	struct bt_mapping *next;
+	uint64_t rip; /* of the page */
+	uint32_t flavour;
+	uint32_t id;
+	uint32_t blocks; /* how many; with the last it goes */
+};
+
+/* A page of guest memory that has, or had, code. */
 struct bt_page {
-	struct list blocks;
+	uint32_t blocks; /* the first's number */
+	struct bt_mapping *mappings;
 };
 
-/* Where a RET comes back to, so that it can be cut off. */
-struct bt_site {
-	uint8_t *code; /* executable */
-};
-
-#define BT_BUCKETS    65536
-#define BT_CACHE_SIZE (64ull << 20)
+/*
+ * The cache is filled region by region. When the next is needed, what is in it
+ * goes: the oldest eighth of all code.
+ */
+#define BT_REGIONS    8
+#define BT_CACHE_SIZE (64u << 20)
+#define BT_STUBS_ROOM 65536
 /* A block's code is shorter than this, cold parts included. */
 #define BT_BLOCK_ROOM 65536
-#define BT_SITES_MAX  (1u << 20)
+/* Blocks in a region; their code is longer than 64 bytes. */
+#define BT_BLOCKS_MAX (BT_CACHE_SIZE / BT_REGIONS / 64)
+#define BT_BUCKETS    65536
+
+struct bt_region {
+	uint32_t start, used; /* in the cache */
+	uint32_t blocks; /* how many, dropped ones included */
+};
 
 /* What jumps out of blocks and between vCPU and C: made once. */
 struct bt_stubs {
@@ -217,15 +306,15 @@ struct bt_stubs {
 	uint8_t *attention; /* flags saved; s.rip is set */
 	uint8_t *call[BT_EXIT_COUNT]; /* from BT_XSAVE; as interpret */
 	uint8_t *lookup[MMU_VIEWS]; /* flags saved; R10: where to go */
-	uint8_t *return_miss[MMU_VIEWS]; /* from a return site */
-	uint8_t *return_bottom[MMU_VIEWS];
-	uint8_t *lookup_now; /* as lookup, by the view of now */
 	uint8_t *stack_refill[MMU_VIEWS]; /* as stack, which it may go to */
 	/* REP STOS, REP MOVS by log2 of the element's size; as interpret */
 	uint8_t *repeat[MMU_VIEWS][2][4];
 	uint8_t *syscall; /* flags saved; R10: the next instruction's address */
 	uint8_t *sysret; /* flags saved; s.rip is set */
 	uint8_t *iret[MMU_VIEWS]; /* the same; from that view */
+	uint8_t *missed; /* flags saved; R10: where to go; an id differed */
+	uint8_t *return_miss; /* from a return site; R10: see emit_ret */
+	uint8_t *return_bottom;
 	uint8_t *no_rip; /* of empty jumps */
 };
 
@@ -234,44 +323,82 @@ struct bt_vm {
 	struct vm *vm;
 	int fd;
 	uint8_t *writable, *executable; /* two mappings of one memfd */
+	const uint8_t *memory; /* the guest's, as it is mapped for it */
 	uint8_t *nowhere; /* a page for empty struct bt_stack */
 	bool has_xsaveopt, has_xsavec; /* the host */
 	bool has_tsc; /* the guest's is the host's and an offset */
-	size_t used, stubs_end;
 	struct bt_stubs stubs;
-	struct bt_block *bucket[BT_BUCKETS];
-	struct bt_site *site;
-	uint32_t sites;
+	struct bt_region region[BT_REGIONS];
+	unsigned current; /* region */
+	struct bt_block *block; /* by number */
+	uint32_t *bucket;
+	uint32_t last_id;
 	/* By page of the memfd of guest memory: NULL, or who has code there.
 	 * has_code is read without the lock. */
 	struct bt_page **page;
 	_Atomic bool *has_code;
 	_Atomic bool is_stopped; /* the world */
-	_Atomic bool is_remapped; /* a slot moved: drop everything */
 	_Atomic uint32_t drops; /* how often code was dropped */
 	struct bt_stress stress; /* set before there are vCPUs */
 };
 
-/* The page of the memfd that holds gpa, or ~0. */
-uint64_t bt_page_index(struct bt_vm *bt, gpa_t gpa);
-
-/* --- cache.c --------------------------------------------------------------- */
+/* --- cache.c: the memory of code --- */
 
 int bt_vm_init(struct bt_vm *bt, struct vm *vm);
 void bt_vm_fini(struct bt_vm *bt);
 
-/* Lock held. */
-struct bt_block *bt_block_find(struct bt_vm *bt, gpa_t gpa, uint64_t rip,
-			       uint32_t flavour);
-void bt_block_add(struct bt_vm *bt, struct bt_block *block);
-bool bt_cache_is_full(struct bt_vm *bt);
+/* Makes sure of BT_BLOCK_ROOM in the current region. Lock held; may stop the
+ * world. */
+void bt_cache_make_room(struct bt_vcpu *vcpu);
 void bt_cache_drop_all(struct bt_vcpu *vcpu);
+
+static inline struct bt_region *bt_region(struct bt_vm *bt)
+{
+	return &bt->region[bt->current];
+}
+
+/* --- block.c: tables of blocks, and what leads from one to another. Lock held -- */
+
+struct bt_block *bt_block_find(struct bt_vm *bt, uint32_t page, uint64_t rip,
+			       uint32_t flavour);
+/* The block in the making, after the region's last. */
+struct bt_block *bt_block_new(struct bt_vm *bt);
+/* Its page is watched, `code` set: known from here on. */
+void bt_block_add(struct bt_vm *bt, struct bt_block *block);
+/* Nothing leads there any more but the addresses on shadow stacks and in jump
+ * tables, which find BT_NO_ID. Its memory stays until the region goes. */
+void bt_block_drop(struct bt_vm *bt, struct bt_block *block);
+/* The id of a block that is about to be made; 0: out of memory. */
+uint32_t bt_block_id(struct bt_vm *bt, uint32_t page, uint64_t rip,
+		     uint32_t flavour);
+void bt_link_chain(struct bt_vm *bt, uint32_t link,
+		   const struct bt_block *block);
+
+static inline uint32_t bt_block_number(const struct bt_vm *bt,
+				       const struct bt_block *block)
+{
+	return (uint32_t)(block - bt->block);
+}
+
+/* --- page.c: code and the memory it came from --- */
+
+/* The page of the memfd that holds gpa, or ~0. */
+uint64_t bt_page_index(struct bt_vm *bt, gpa_t gpa);
+/* Of a host pointer into guest memory. */
+static inline uint32_t bt_page_of(const struct bt_vm *bt, const uint8_t *host)
+{
+	return (uint32_t)((uint64_t)(host - bt->memory) >> PAGE_SHIFT);
+}
 
 /* Makes sure that nobody writes the page unseen. Lock held; stops the world
  * when the page had no code before. */
-int bt_watch_page(struct bt_vcpu *vcpu, gpa_t gpa);
-/* Drops the code of a page. vcpu NULL: not a vCPU's thread. No lock held. */
-void bt_drop_page(struct bt_vm *bt, struct bt_vcpu *vcpu, gpa_t gpa);
+int bt_page_watch(struct bt_vcpu *vcpu, uint32_t page);
+/* Drops what is no longer what it was made from; how many blocks. No lock held. */
+unsigned bt_page_written(struct bt_vm *bt, uint32_t page);
+/* Drops all code of a page. Any thread, no lock held. */
+void bt_page_drop(struct bt_vm *bt, gpa_t gpa);
+
+/* --- stop.c --- */
 
 /* Stops all other vCPUs outside guest code, and lets them go. Lock held. */
 void bt_stop_world(struct bt_vm *bt, struct bt_vcpu *self);
@@ -279,6 +406,30 @@ void bt_start_world(struct bt_vm *bt);
 /* Around guest code. enter waits while the world is stopped. */
 void bt_enter_guest(struct bt_vcpu *vcpu);
 void bt_leave_guest(struct bt_vcpu *vcpu);
+
+/* --- exec.c: what a vCPU knows about where code is. Its own thread, or the
+ * world is stopped --- */
+
+/* The guest may have changed what linear addresses mean. */
+void bt_exec_notice(struct bt_vcpu *vcpu);
+/* The page at s.rip, just fetched from, is this block's. */
+void bt_exec_enter(struct bt_vcpu *vcpu, const struct bt_block *block);
+/* All ids, of all address spaces: another flavour's hold from now on. */
+void bt_exec_forget(struct bt_vcpu *vcpu);
+void bt_jump_enter(struct bt_vcpu *vcpu, const struct bt_block *block);
+/* Of code in [from, to). */
+void bt_jumps_forget(struct bt_vcpu *vcpu, const uint8_t *from,
+		     const uint8_t *to);
+void bt_forget_stack(struct bt_vcpu *vcpu, unsigned view);
+/* Empties the shadow stack, down to its bottom frame. */
+void bt_shadow_reset(struct bt_vcpu *vcpu);
+
+/* --- the two mappings of the cache --- */
+
+static inline uint8_t *bt_code(const struct bt_vm *bt, uint32_t place)
+{
+	return bt->executable + place;
+}
 
 /* From the writable mapping to the executable one. */
 static inline uint8_t *bt_executable(const struct bt_vm *bt,
@@ -293,20 +444,14 @@ static inline uint8_t *bt_writable(const struct bt_vm *bt,
 	return bt->writable + (executable - bt->executable);
 }
 
-void bt_forget_jumps(struct bt_vcpu *vcpu);
-/* Empties the shadow stack, down to its bottom frame. */
-void bt_shadow_reset(struct bt_vcpu *vcpu);
-void bt_forget_stack(struct bt_vcpu *vcpu, unsigned view);
-
 /* --- translate.c ----------------------------------------------------------- */
 
 /*
- * Translates the code at s.rip, which `host` (to the end of its page) and gpa
- * name. Lock held, code cache not full. NULL: nothing here that the translator
- * carries, or out of memory.
+ * Translates the code at s.rip, which is at `host`, in guest memory, to the end
+ * of its page. Lock held. NULL: nothing here that the translator carries, or
+ * out of memory.
  */
-struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host,
-			      gpa_t gpa);
+struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host);
 
 /* --- stub.c ---------------------------------------------------------------- */
 

@@ -49,6 +49,10 @@ static inline uint8_t *code_here(const struct code *c)
 	return c->at + c->delta;
 }
 
+/* What RET leaves in R10: the distance of its view's ids from the first's. */
+#define BT_RETURN_VIEW(view) \
+	((uint32_t)(view) * (uint32_t)(BT_EXEC * sizeof(uint32_t)))
+
 enum { OP_SIZE_32 = 0, OP_SIZE_64 = 1 };
 
 /* op reg, gs:[field] (or the other way round: the opcode says). */
@@ -273,17 +277,45 @@ static inline void code_poll(struct code *c)
 	code_u8(c, 0);
 }
 
-/* Flags from RFLAGS to the vCPU and back; all registers stay. */
+/* cmp dword gs:[field], value; jne: the value's place is aligned when the
+ * instruction is. */
+static inline uint8_t *code_check(struct code *c, uint32_t field,
+				  uint32_t value)
+{
+	code_u8(c, 0x65);
+	code_u8(c, 0x81);
+	code_u8(c, 7 << 3 | 4);
+	code_u8(c, 0x25);
+	code_u32(c, field);
+	code_u32(c, value);
+	return code_jcc_forward(c, COND_NE);
+}
+
+/* cmp dword gs:[r10 + field], value */
+static inline void code_compare_indexed(struct code *c, uint32_t field,
+					uint32_t value)
+{
+	code_u8(c, 0x65);
+	code_u8(c, 0x41);
+	code_u8(c, 0x81);
+	code_u8(c, 0x80 | 7 << 3 | (SCRATCH & 7));
+	code_u32(c, field);
+	code_u32(c, value);
+}
+
+/* Flags from RFLAGS to the vCPU; R10 goes, all others stay. */
 static inline void code_save_flags(struct code *c)
 {
-	code_store(c, FIELD(spill[2]), RAX);
+	code_move(c, SCRATCH, RAX);
 	code_u8(c, 0x9f); /* lahf */
 	code_u8(c, 0x0f); /* seto al */
 	code_u8(c, 0x90);
 	code_u8(c, 0xc0);
 	code_store(c, FIELD(flags), RAX);
-	code_load(c, RAX, FIELD(spill[2]));
+	code_move(c, RAX, SCRATCH);
 }
+
+/* And back; all registers stay. */
 
 static inline void code_restore_flags(struct code *c)
 {

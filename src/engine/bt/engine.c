@@ -35,8 +35,10 @@ static const struct engine_event events[] = {
 	[BT_INTERPRETED] = { "interpreted", "single instructions left to the "
 					    "interpreter" },
 	[BT_STACK_FILLS] = { "stack-fills", "stack pages looked up" },
-	[BT_PAGES_DROPPED] = { "pages-dropped", "pages whose code was written "
-						"to" },
+	[BT_PAGES_WRITTEN] = { "pages-written", "stores to pages with code" },
+	[BT_BLOCKS_DROPPED] = { "blocks-dropped",
+				"translations that a store changed" },
+	[BT_EVICTIONS] = { "evictions", "eighths of the code cache emptied" },
 	[BT_EVENT_COUNT] = { NULL, NULL },
 };
 
@@ -205,7 +207,11 @@ static int bt_vcpu_create(struct vcpu *vcpu, const struct cpuid_table *cpuid)
 	bt->cpu.leave = bt_leave;
 	cpu_state_reset(&bt->cpu.s, vcpu->index == 0);
 	interp_mode_changed(&bt->cpu);
-	bt_forget_jumps(bt);
+	for (unsigned view = 0; view < MMU_VIEWS; view++)
+		for (unsigned i = 0; i < BT_JUMPS; i++)
+			bt->jump[view][i] =
+				(struct bt_jump){ BT_NO_RIP,
+						  bt->bt->stubs.no_rip };
 	bt_forget_returns(bt);
 	for (unsigned view = 0; view < MMU_VIEWS; view++)
 		bt_forget_stack(bt, view);
@@ -259,9 +265,6 @@ static void bt_kick(struct vcpu *vcpu)
 
 static int bt_memory_changed(struct vm *vm, const struct memory_slot *slot)
 {
-	struct bt_vm *bt = vm->engine;
-
-	atomic_store(&bt->is_remapped, true);
 	return interp_engine.memory_changed(vm, slot);
 }
 
@@ -284,11 +287,11 @@ static void drop_page(struct bt_vm *bt, gpa_t gpa)
 	struct bt_vcpu *self = current;
 
 	if (!self || self->bt != bt || !atomic_load(&self->in_guest)) {
-		bt_drop_page(bt, NULL, gpa);
+		bt_page_drop(bt, gpa);
 		return;
 	}
 	bt_leave_guest(self);
-	bt_drop_page(bt, self, gpa);
+	bt_page_drop(bt, gpa);
 	bt_enter_guest(self);
 }
 
@@ -296,8 +299,7 @@ static void bt_code_changed(struct vm *vm, gpa_t gpa, uint64_t size)
 {
 	struct bt_vm *bt = vm->engine;
 	gpa_t last = gpa + size - 1;
-
-	/* Pairs with bt_watch_page: a translator sees what was written, or we
+	/* Pairs with bt_page_watch: a translator sees what was written, or we
 	 * see its mark. */
 	atomic_thread_fence(memory_order_seq_cst);
 	for (gpa_t page = gpa & PAGE_MASK; size && page <= last;

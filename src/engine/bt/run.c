@@ -56,7 +56,7 @@ uint32_t bt_flavour_pack(const struct bt_flavour *flavour)
 	       (uint32_t)flavour->has_avx << 5;
 }
 
-/* The jump tables are per view: what else changes empties them. */
+/* Ids are per view: when anything else changes, all others' hold. */
 static void choose_flavour(struct bt_vcpu *vcpu)
 {
 	struct bt_flavour flavour = flavour_of(&vcpu->cpu);
@@ -64,48 +64,10 @@ static void choose_flavour(struct bt_vcpu *vcpu)
 
 	vcpu->flavour = flavour;
 	if (bt_flavour_pack(&flavour) >> 2 != old)
-		bt_forget_jumps(vcpu);
+		bt_exec_forget(vcpu);
 }
 
 /* --- what changed behind the translations' back ----------------------------- */
-
-static unsigned page_bit(uint64_t rip)
-{
-	return (rip >> PAGE_SHIFT) %
-	       (8 * sizeof(((struct bt_vcpu *)0)->jump_pages));
-}
-
-static bool may_have_jumps(const struct bt_vcpu *vcpu, uint64_t page)
-{
-	unsigned bit = page_bit(page);
-
-	return vcpu->jump_pages[bit / 64] & BIT(bit % 64);
-}
-
-static void forget_all(struct bt_vcpu *vcpu)
-{
-	bt_forget_jumps(vcpu);
-	bt_shadow_reset(vcpu);
-}
-
-/* The guest changed what linear addresses mean. */
-static void notice_flushes(struct bt_vcpu *vcpu)
-{
-	const struct tlb *tlb = &vcpu->cpu.tlb;
-	uint32_t flushes = tlb->page_flushes - vcpu->page_flushes;
-	bool is_new = tlb->generation[0] != vcpu->generation[0] ||
-		      tlb->generation[1] != vcpu->generation[1];
-
-	if (likely(!flushes && !is_new))
-		return;
-	if (is_new || flushes > 1 || may_have_jumps(vcpu, tlb->flushed_page))
-		forget_all(vcpu);
-	for (unsigned view = 0; view < MMU_VIEWS; view++)
-		bt_forget_stack(vcpu, view);
-	vcpu->generation[0] = tlb->generation[0];
-	vcpu->generation[1] = tlb->generation[1];
-	vcpu->page_flushes = tlb->page_flushes;
-}
 
 static void drop_everything(struct bt_vcpu *vcpu)
 {
@@ -115,7 +77,6 @@ static void drop_everything(struct bt_vcpu *vcpu)
 	bt_leave_guest(vcpu);
 	pthread_mutex_lock(&bt->lock);
 	vcpu->written_all = false;
-	atomic_store(&bt->is_remapped, false);
 	bt_cache_drop_all(vcpu);
 	pthread_mutex_unlock(&bt->lock);
 	bt_enter_guest(vcpu);
@@ -125,17 +86,16 @@ static void drop_everything(struct bt_vcpu *vcpu)
 static void serve_written(struct bt_vcpu *vcpu)
 {
 	while (unlikely(vcpu->written_count)) {
-		gpa_t gpa = vcpu->written[--vcpu->written_count];
+		uint32_t page = vcpu->written[--vcpu->written_count];
 
 		bt_vectors_leave(vcpu);
 		bt_leave_guest(vcpu);
-		bt_drop_page(vcpu->bt, vcpu, gpa);
+		vcpu_event(vcpu->vcpu, BT_BLOCKS_DROPPED,
+			   bt_page_written(vcpu->bt, page));
 		bt_enter_guest(vcpu);
-		count(vcpu, BT_PAGES_DROPPED);
+		count(vcpu, BT_PAGES_WRITTEN);
 	}
-	if (unlikely(vcpu->written_all ||
-		     atomic_load_explicit(&vcpu->bt->is_remapped,
-					  memory_order_relaxed)))
+	if (unlikely(vcpu->written_all))
 		drop_everything(vcpu);
 }
 
@@ -171,28 +131,6 @@ static enum bt_exit run(struct bt_vcpu *vcpu, const void *code)
 
 /* --- finding code ------------------------------------------------------------ */
 
-static void enter_jump(struct bt_vcpu *vcpu, const struct bt_block *block)
-{
-	unsigned bit = page_bit(block->rip);
-	struct bt_jump *jump =
-		&vcpu->jump[vcpu->flavour.view][bt_jump_index(block->rip)];
-
-	*jump = (struct bt_jump){ block->rip, block->entry_saved };
-	vcpu->jump_pages[bit / 64] |= BIT(bit % 64);
-}
-
-/* The branch that asked for this block goes there by itself next time. */
-static void chain(struct bt_vm *bt, const struct bt_block *block, uint64_t link)
-{
-	bool in_rflags = link & 1;
-	uint8_t *at = (uint8_t *)(link & ~1ull);
-	const uint8_t *target = in_rflags ? block->entry : block->entry_saved;
-
-	/* Aligned: whoever runs it sees the old target or the new. */
-	__atomic_store_n((int32_t *)bt_writable(bt, at),
-			 (int32_t)(target - (at + 4)), __ATOMIC_RELEASE);
-}
-
 /* The code for s.rip, or NULL: the interpreter's. Faults as a fetch. */
 static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 			     uint32_t drops)
@@ -209,22 +147,23 @@ static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 	bt_vectors_leave(vcpu);
 	bt_leave_guest(vcpu);
 	pthread_mutex_lock(&bt->lock);
-	block = bt_block_find(bt, gpa, vcpu->cpu.s.rip,
+	block = bt_block_find(bt, bt_page_of(bt, host), vcpu->cpu.s.rip,
 			      bt_flavour_pack(&vcpu->flavour));
 	if (!block) {
-		if (bt_cache_is_full(bt))
-			bt_cache_drop_all(vcpu);
-		block = bt_translate(vcpu, host, gpa);
+		block = bt_translate(vcpu, host);
 		count(vcpu, BT_BLOCKS);
 	}
 	if (block) {
-		enter_jump(vcpu, block);
-		if (link && atomic_load(&bt->drops) == drops)
-			chain(bt, block, link);
-		code = block->entry_saved;
+		bt_exec_enter(vcpu, block);
+		if (!link)
+			bt_jump_enter(vcpu, block);
+		else if (atomic_load(&bt->drops) == drops)
+			bt_link_chain(bt, (uint32_t)link, block);
+		code = bt_code(bt, block->code + BT_CHECK_SIZE);
 	}
-	pthread_mutex_unlock(&bt->lock);
+	/* Before the lock is free: the code may not go meanwhile. */
 	bt_enter_guest(vcpu);
+	pthread_mutex_unlock(&bt->lock);
 	return code;
 }
 
@@ -371,7 +310,7 @@ void bt_run_code(struct interp *cpu)
 	bt_enter_guest(vcpu);
 	do {
 		serve_written(vcpu);
-		notice_flushes(vcpu);
+		bt_exec_notice(vcpu);
 		if (unlikely(vcpu->bt->stress.kinds))
 			bt_stress_vcpu(vcpu);
 		if (is_translatable(cpu)) {

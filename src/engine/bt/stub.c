@@ -95,8 +95,7 @@ static void make_lookup(struct code *c, const struct bt_vm *bt, unsigned view)
 	code_land(c, miss);
 	code_land(c, attention);
 	code_load(c, RCX, FIELD(spill[0]));
-	code_store(c, FIELD_RIP, SCRATCH);
-	code_jump(c, bt->stubs.dispatch);
+	code_jump(c, bt->stubs.missed);
 }
 
 /* mov r10, [rsp - 16]: the guest's return address, which RET left there. */
@@ -107,19 +106,6 @@ static void load_returned(struct code *c)
 	code_u8(c, 0x54);
 	code_u8(c, 0x24);
 	code_u8(c, 0xf0);
-}
-
-/* By the view that the vCPU is in: where a shadow stack's frame leads may be
- * left with another than it was pushed in. */
-static void make_lookup_now(struct code *c, struct bt_vm *bt)
-{
-	bt->stubs.lookup_now = code_here(c);
-	code_gs_imm8(c, 0x80, 7, FIELD(cpu.view), MMU_SUPERVISOR);
-	code_jcc(c, COND_B, bt->stubs.lookup[MMU_USER]);
-	code_jcc(c, COND_E, bt->stubs.lookup[MMU_SUPERVISOR]);
-	code_jump(c, bt->stubs.lookup[MMU_SMAP]);
-	_Static_assert(MMU_USER < MMU_SUPERVISOR && MMU_SUPERVISOR < MMU_SMAP,
-		       "by one comparison");
 }
 
 /*
@@ -154,23 +140,31 @@ static void make_stack_refill(struct code *c, struct bt_vm *bt, unsigned view)
 	code_jump(c, bt->stubs.stack);
 }
 
-static void make_return_stubs(struct code *c, struct bt_vm *bt, unsigned view)
+/*
+ * From where a RET landed to where the guest's goes, with the look-up of the
+ * RET's own view: R10 is what emit_ret put there. At the bottom of the shadow
+ * stack its frame, which has been taken, is put back for the next.
+ */
+static uint8_t *make_return(struct code *c, const struct bt_vm *bt,
+			    bool is_bottom)
 {
-	bt->stubs.return_miss[view] = code_here(c);
+	uint8_t *here = code_here(c);
+
+	code_group1(c, OP_SIZE_32, 7, SCRATCH, BT_RETURN_VIEW(1));
 	load_returned(c);
-	code_jump(c, bt->stubs.lookup_now);
-	/* The bottom frame has been taken: put it back for the next. */
-	bt->stubs.return_bottom[view] = code_here(c);
-	load_returned(c);
-	code_lea(c, RSP, RSP, -8);
-	code_jump(c, bt->stubs.lookup_now);
+	if (is_bottom)
+		code_lea(c, RSP, RSP, -8);
+	code_jcc(c, COND_E, bt->stubs.lookup[1]);
+	code_jcc(c, COND_A, bt->stubs.lookup[2]);
+	code_jump(c, bt->stubs.lookup[0]);
+	return here;
 }
 
 void bt_stubs_make(struct bt_vm *bt)
 {
 	struct code c = {
 		.at = bt->writable,
-		.end = bt->writable + 65536,
+		.end = bt->writable + BT_STUBS_ROOM,
 		.delta = bt->executable - bt->writable,
 	};
 
@@ -190,21 +184,20 @@ void bt_stubs_make(struct bt_vm *bt)
 		bt->stubs.call[reason] = code_here(&c);
 		make_leave(&c, (enum bt_exit)reason);
 	}
+	bt->stubs.missed = code_here(&c);
+	code_store(&c, FIELD_RIP, SCRATCH);
+	code_jump(&c, bt->stubs.dispatch);
 	for (unsigned view = 0; view < MMU_VIEWS; view++) {
 		bt->stubs.lookup[view] = code_here(&c);
 		make_lookup(&c, bt, view);
 	}
-	make_lookup_now(&c, bt);
 	for (unsigned view = 0; view < MMU_VIEWS; view++)
 		make_stack_refill(&c, bt, view);
-	for (unsigned view = 0; view < MMU_VIEWS; view++)
-		make_return_stubs(&c, bt, view);
+	bt->stubs.return_miss = make_return(&c, bt, false);
+	bt->stubs.return_bottom = make_return(&c, bt, true);
 	bt_transfer_stubs_make(&c, bt);
 	bt_string_stubs_make(&c, bt);
 	bt->stubs.no_rip = code_here(&c);
 	code_constant(&c, SCRATCH, BT_NO_RIP);
-	code_store(&c, FIELD_RIP, SCRATCH);
-	code_jump(&c, bt->stubs.dispatch);
-	bt->used = bt->stubs_end =
-		align_up((uint64_t)(c.at - bt->writable), 64);
+	code_jump(&c, bt->stubs.missed);
 }

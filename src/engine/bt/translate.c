@@ -11,8 +11,9 @@
  */
 #include "engine/bt/translate.h"
 
-#include <stdlib.h>
+#include <string.h>
 
+#include "core/vm.h"
 #include "x86/decode.h"
 
 /* --- decode ------------------------------------------------------------------ */
@@ -28,6 +29,7 @@ static void decode_block(struct translation *t)
 
 	if (unlikely(t->bt->stress.kinds & STRESS_SHORT))
 		most = bt_stress_choose(&t->bt->stress, most);
+	memcpy(t->bytes, t->host, MIN(t->room, sizeof(t->bytes)));
 	t->count = 0;
 	while (t->count < most && offset < t->room) {
 		struct insn *insn = &t->insn[t->count];
@@ -58,33 +60,46 @@ uint32_t insn_reads_status(const struct insn *insn)
 	return RFLAGS_STATUS;
 }
 
-uint32_t flags_needed_at(const struct translation *t, uint64_t rip)
+static void look_at(struct translation *t, struct look *look, uint64_t rip)
 {
-	uint64_t start = t->rip & PAGE_MASK;
-	const uint8_t *page = t->bytes - (t->rip & ~PAGE_MASK);
+	unsigned start = (unsigned)(rip & ~PAGE_MASK), offset = 0;
+	unsigned room = MIN((unsigned)PAGE_SIZE - start, sizeof(look->bytes));
 	uint32_t needed = 0, open = RFLAGS_STATUS;
 
-	/* Another page may change without this block being dropped. */
-	if ((rip & PAGE_MASK) != start)
-		return RFLAGS_STATUS;
-	for (unsigned n = 0; n < 8 && open; n++) {
-		unsigned offset = (unsigned)(rip - start);
+	memcpy(look->bytes, t->host - (t->rip & ~PAGE_MASK) + start, room);
+	look->span = (struct bt_span){ (uint16_t)start, (uint16_t)room };
+	for (unsigned n = 0; n < LOOK_INSNS && open; n++) {
 		struct insn insn;
 
-		if (offset >= PAGE_SIZE ||
-		    insn_decode(&insn, page + offset, PAGE_SIZE - offset,
+		if (insn_decode(&insn, look->bytes + offset, room - offset,
 				X86_MODE_64) <= 0)
 			break;
 		needed |= insn_reads_status(&insn) & open;
 		open &= ~insn_row(&insn)->flags_written;
+		offset += insn.len;
+		look->span.size = (uint16_t)offset;
 		if (ends_block(&insn))
 			break;
-		rip += insn.len;
 	}
-	return needed | open;
+	look->rip = rip;
+	look->needed = needed | open;
 }
 
-static uint32_t live_at_end(const struct translation *t)
+uint32_t flags_needed_at(struct translation *t, uint64_t rip)
+{
+	/* Another page may change without this block being dropped. */
+	if ((rip ^ t->rip) & PAGE_MASK)
+		return RFLAGS_STATUS;
+	for (unsigned i = 0; i < t->looks; i++)
+		if (t->look[i].rip == rip)
+			return t->look[i].needed;
+	if (t->looks == ARRAY_SIZE(t->look))
+		return RFLAGS_STATUS;
+	look_at(t, &t->look[t->looks], rip);
+	return t->look[t->looks++].needed;
+}
+
+static uint32_t live_at_end(struct translation *t)
 {
 	const struct insn *last = &t->insn[t->count - 1];
 	uint64_t next = t->rip + t->offset[t->count];
@@ -138,12 +153,36 @@ void need_flags_in_rflags(struct translation *t)
 static void emit_entries(struct translation *t, uint32_t live)
 {
 	struct bt_block *block = t->block;
+	uint8_t *start = t->c.at;
+	uint8_t *differs = code_check(
+		&t->c, FIELD(exec[t->flavour.view][bt_exec_slot(t->rip)]),
+		t->id);
 
-	block->entry_saved = code_here(&t->c);
+	cold_add(t, COLD_MISSED, differs, t->rip);
+	BUG_ON(t->c.at - start != BT_CHECK_SIZE);
 	if (live)
 		code_restore_flags(&t->c);
-	block->entry = code_here(&t->c);
+	block->code = (uint32_t)(start - t->bt->writable);
+	block->entry = (uint8_t)(t->c.at - start);
 	t->flags = live ? FLAGS_IN_RFLAGS : FLAGS_DEAD;
+}
+
+static void add_span(struct translation *t, unsigned i, struct bt_span span,
+		     const uint8_t *bytes)
+{
+	t->block->span[i] = span;
+	code_bytes(&t->c, bytes, span.size);
+}
+
+static void emit_copies(struct translation *t)
+{
+	struct bt_span own = { (uint16_t)(t->rip & ~PAGE_MASK),
+			       t->offset[t->count] };
+
+	t->block->bytes = (uint32_t)(t->c.at - t->bt->writable);
+	add_span(t, 0, own, t->bytes);
+	for (unsigned i = 0; i < t->looks; i++)
+		add_span(t, 1 + i, t->look[i].span, t->look[i].bytes);
 }
 
 static void emit_block(struct translation *t)
@@ -157,42 +196,46 @@ static void emit_block(struct translation *t)
 	if (!has_ended)
 		emit_goto(t, t->count - 1, t->rip + t->offset[t->count]);
 	emit_cold(t);
+	emit_copies(t);
 }
 
-struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host,
-			      gpa_t gpa)
+struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)
 {
 	struct bt_vm *bt = vcpu->bt;
-	struct translation t = {
-		.vcpu = vcpu,
-		.bt = bt,
-		.flavour = vcpu->flavour,
-		.rip = vcpu->cpu.s.rip,
-		.bytes = host,
-		.room = (unsigned)(PAGE_SIZE - (gpa & ~PAGE_MASK)),
-		.c = {
-			.at = bt->writable + bt->used,
-			.end = bt->writable + bt->used + BT_BLOCK_ROOM,
-			.delta = bt->executable - bt->writable,
-		},
-	};
+	uint32_t page = bt_page_of(bt, host);
+	struct bt_region *region;
+	struct translation t;
 
 	/* Before its bytes are read: no write from here on is missed. */
-	if (bt_watch_page(vcpu, gpa))
+	if (bt_page_watch(vcpu, page))
 		return NULL;
+	bt_cache_make_room(vcpu);
+	region = bt_region(bt);
+	t.vcpu = vcpu;
+	t.bt = bt;
+	t.flavour = vcpu->flavour;
+	t.c = (struct code){
+		.at = bt->writable + region->used,
+		.end = bt->writable + region->used + BT_BLOCK_ROOM,
+		.delta = bt->executable - bt->writable,
+	};
+	t.rip = vcpu->cpu.s.rip;
+	t.host = host;
+	t.room = (unsigned)(PAGE_SIZE - (t.rip & ~PAGE_MASK));
+	t.colds = t.looks = t.links = 0;
 	decode_block(&t);
 	if (!t.count)
 		return NULL;
-	t.block = calloc(1, sizeof(*t.block));
-	if (!t.block)
+	t.id = bt_block_id(bt, page, t.rip, bt_flavour_pack(&t.flavour));
+	if (!t.id)
 		return NULL;
+	t.block = bt_block_new(bt);
 	t.block->rip = t.rip;
-	t.block->gpa = gpa;
-	t.block->flavour = bt_flavour_pack(&t.flavour);
-	t.block->size = t.offset[t.count];
-	t.block->first_site = bt->sites;
+	t.block->page = page;
+	t.block->flavour = (uint8_t)bt_flavour_pack(&t.flavour);
 	emit_block(&t);
-	bt->used = align_up((uint64_t)(t.c.at - bt->writable), 16);
+	region->used =
+		(uint32_t)align_up((uint64_t)(t.c.at - bt->writable), 16);
 	bt_block_add(bt, t.block);
 	return t.block;
 }

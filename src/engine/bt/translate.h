@@ -16,8 +16,9 @@ enum cold_kind {
 	COLD_INTERPRET, /* the instruction, then on at `resume` */
 	COLD_STACK, /* fill struct bt_stack, then again at `resume` */
 	COLD_ATTENTION, /* leave at `rip` */
-	COLD_CALL, /* to `rip`, by a CALL of this page: may be chained */
-	COLD_CALL_FAR, /* to `rip` on another page */
+	COLD_CALLED, /* the same behind a CALL that returns to `resume` */
+	COLD_ASK, /* link `link`, to `rip`: the dispatcher may chain it */
+	COLD_MISSED, /* an id differs: look `rip` up again */
 };
 
 struct cold {
@@ -27,10 +28,21 @@ struct cold {
 	uint64_t rip;
 	unsigned spilled; /* register to reload from spill[0] */
 	bool restore_flags; /* before going on at `resume` */
+	unsigned link;
 };
 
 #define TRANSLATE_INSNS_MAX 48
 #define TRANSLATE_COLD_MAX  (6 * TRANSLATE_INSNS_MAX)
+
+/* The status flags that code behind a branch needs, and its bytes. */
+#define LOOK_INSNS 8
+
+struct look {
+	uint64_t rip;
+	uint32_t needed;
+	struct bt_span span;
+	uint8_t bytes[LOOK_INSNS * INSN_MAX_LEN];
+};
 
 struct translation {
 	struct bt_vcpu *vcpu;
@@ -38,8 +50,12 @@ struct translation {
 	struct bt_flavour flavour;
 	struct code c;
 	uint64_t rip; /* of the block */
-	const uint8_t *bytes; /* of the page from there on */
+	const uint8_t *host; /* guest memory there; may change meanwhile */
 	unsigned room; /* to the end of the page */
+	/* A copy: what was decoded is what is compared later. */
+	uint8_t bytes[TRANSLATE_INSNS_MAX * INSN_MAX_LEN];
+	struct look look[BT_SPANS - 1];
+	unsigned looks;
 
 	unsigned count;
 	struct insn insn[TRANSLATE_INSNS_MAX];
@@ -50,6 +66,8 @@ struct translation {
 	struct cold cold[TRANSLATE_COLD_MAX];
 	unsigned colds;
 	struct bt_block *block;
+	uint32_t id; /* of its page */
+	unsigned links;
 };
 
 static inline uint64_t insn_rip(const struct translation *t, unsigned i)
@@ -109,7 +127,7 @@ void need_flags_saved(struct translation *t, uint32_t live);
 void need_flags_in_rflags(struct translation *t);
 
 /* Of the six, which may be read at `rip` before they are written. */
-uint32_t flags_needed_at(const struct translation *t, uint64_t rip);
+uint32_t flags_needed_at(struct translation *t, uint64_t rip);
 
 /* Of the six, which an instruction looks at, here or in the interpreter. */
 uint32_t insn_reads_status(const struct insn *insn);

@@ -29,16 +29,16 @@ static uint8_t *page(void *world, gpa_t gpa, bool *is_writable)
 	return memory->guest + slot.offset + (gpa - slot.base);
 }
 
-/* To be dropped before this vCPU runs translated code again. */
-static void note_written(struct bt_vcpu *vcpu, gpa_t gpa)
+/* To be looked at before this vCPU runs translated code again. */
+static void note_written(struct bt_vcpu *vcpu, uint32_t number)
 {
 	for (unsigned i = 0; i < vcpu->written_count; i++)
-		if (vcpu->written[i] == gpa)
+		if (vcpu->written[i] == number)
 			return;
 	/* No instruction writes so many pages, but REP may: the element loop
 	 * ends with the block, so there is room again. */
 	if (vcpu->written_count < ARRAY_SIZE(vcpu->written))
-		vcpu->written[vcpu->written_count++] = gpa;
+		vcpu->written[vcpu->written_count++] = number;
 	else
 		vcpu->written_all = true;
 }
@@ -47,11 +47,11 @@ static void note_written(struct bt_vcpu *vcpu, gpa_t gpa)
 static void note_own_page(struct bt_vcpu *vcpu)
 {
 	struct interp *cpu = &vcpu->cpu;
-	enum mmu_view view = mem_code_view(cpu);
+	const uint8_t *host =
+		tlb_find(cpu, mem_code_view(cpu), MMU_EXEC, cpu->s.rip, 1);
 
-	if (tlb_find(cpu, view, MMU_EXEC, cpu->s.rip, 1))
-		note_written(vcpu,
-			     cpu->tlb.code_gpa[view][tlb_index(cpu->s.rip)]);
+	if (host)
+		note_written(vcpu, bt_page_of(vcpu->bt, host));
 }
 
 static bool dirty(void *world, gpa_t gpa)
@@ -71,7 +71,7 @@ static bool dirty(void *world, gpa_t gpa)
 		   !bt_stress_chooses(&bt->stress, STRESS_SMC, index)))
 		return true;
 	vcpu->cpu.end_block = true;
-	note_written(vcpu, gpa);
+	note_written(vcpu, (uint32_t)index);
 	if (bt_stress_hits(&bt->stress, STRESS_SMC, 64))
 		note_own_page(vcpu);
 	return false;

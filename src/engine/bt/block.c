@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Blocks: where they are found, what their pages' ids are, which branches are
+ * chained to them, and how they go.
+ *
+ * What may lead to a block: a chained branch, a vCPU's jump table, a return
+ * address on a shadow stack (of the site at its end), and a vCPU that is about
+ * to go on in it. Dropping takes back the first by the list of incoming links,
+ * and makes the next two harmless by BT_NO_ID in the code, four aligned bytes.
+ * So no vCPU has to stop. One that is inside runs to the end of the block,
+ * as a processor may that has not serialized (SDM 3, 8.1.3); where it is its
+ * own store that changed the code, the dispatcher has it leave the block.
+ */
+#include <stdlib.h>
+
+#include "engine/bt/code.h"
+
+/* --- the table ------------------------------------------------------------ */
+
+static unsigned hash(uint32_t page, uint64_t rip, uint32_t flavour)
+{
+	uint64_t x = rip ^ ((uint64_t)page << 28) ^ ((uint64_t)flavour << 58);
+
+	x *= 0x9e3779b97f4a7c15ull;
+	return (unsigned)(x >> 48) % BT_BUCKETS;
+}
+
+struct bt_block *bt_block_find(struct bt_vm *bt, uint32_t page, uint64_t rip,
+			       uint32_t flavour)
+{
+	uint32_t number = bt->bucket[hash(page, rip, flavour)];
+
+	while (number) {
+		struct bt_block *block = &bt->block[number];
+
+		if (block->rip == rip && block->page == page &&
+		    block->flavour == flavour)
+			return block;
+		number = block->next;
+	}
+	return NULL;
+}
+
+static void unhash(struct bt_vm *bt, const struct bt_block *block)
+{
+	uint32_t number = bt_block_number(bt, block);
+	uint32_t *link =
+		&bt->bucket[hash(block->page, block->rip, block->flavour)];
+
+	while (*link != number)
+		link = &bt->block[*link].next;
+	*link = block->next;
+}
+
+/* --- ids ------------------------------------------------------------------ */
+
+static struct bt_mapping **find_mapping(struct bt_page *page, uint64_t rip,
+					uint32_t flavour)
+{
+	struct bt_mapping **link = &page->mappings;
+
+	while (*link && ((*link)->rip != (rip & PAGE_MASK) ||
+			 (*link)->flavour != flavour))
+		link = &(*link)->next;
+	return link;
+}
+
+uint32_t bt_block_id(struct bt_vm *bt, uint32_t page, uint64_t rip,
+		     uint32_t flavour)
+{
+	struct bt_page *owner = bt->page[page];
+	struct bt_mapping *mapping = *find_mapping(owner, rip, flavour);
+
+	if (mapping)
+		return mapping->id;
+	mapping = calloc(1, sizeof(*mapping));
+	if (!mapping)
+		return 0;
+	BUG_ON(bt->last_id >= BT_NO_ID - 1);
+	*mapping = (struct bt_mapping){
+		.next = owner->mappings,
+		.rip = rip & PAGE_MASK,
+		.flavour = flavour,
+		.id = ++bt->last_id,
+	};
+	owner->mappings = mapping;
+	return mapping->id;
+}
+
+static void put_id(struct bt_page *page, const struct bt_block *block)
+{
+	struct bt_mapping **link =
+		find_mapping(page, block->rip, block->flavour);
+	struct bt_mapping *mapping = *link;
+
+	if (--mapping->blocks)
+		return;
+	*link = mapping->next;
+	free(mapping);
+}
+
+/* --- links ---------------------------------------------------------------- */
+
+static struct bt_link *link_of(struct bt_vm *bt, uint32_t number)
+{
+	return &bt->block[number / BT_LINKS].link[number % BT_LINKS];
+}
+
+/* Aligned: whoever runs it sees the old target or the new. */
+static void patch(struct bt_vm *bt, uint32_t at, uint32_t value)
+{
+	__atomic_store_n((uint32_t *)(bt->writable + at), value,
+			 __ATOMIC_RELEASE);
+}
+
+static void lead(struct bt_vm *bt, const struct bt_link *link, uint32_t target)
+{
+	patch(bt, link->at, target - (link->at + 4));
+}
+
+static uint32_t entry_of(const struct bt_block *block, enum bt_link_kind kind)
+{
+	if (kind == LINK_FAR)
+		return block->code;
+	return block->code +
+	       (kind == LINK_RFLAGS ? block->entry : BT_CHECK_SIZE);
+}
+
+/* Out of its target's list, and back to the dispatcher. */
+static void unchain(struct bt_vm *bt, struct bt_link *link)
+{
+	if (!link->to)
+		return;
+	if (link->prev)
+		link_of(bt, link->prev)->next = link->next;
+	else
+		bt->block[link->to].incoming = link->next;
+	if (link->next)
+		link_of(bt, link->next)->prev = link->prev;
+	link->to = link->next = link->prev = 0;
+	lead(bt, link, link->ask);
+}
+
+void bt_link_chain(struct bt_vm *bt, uint32_t number,
+		   const struct bt_block *block)
+{
+	struct bt_link *link = link_of(bt, number);
+	struct bt_block *from = &bt->block[number / BT_LINKS];
+	uint32_t to = bt_block_number(bt, block);
+
+	/* Another vCPU may have been quicker, or dropped it. */
+	if (!from->code || !block->code || link->to == to)
+		return;
+	unchain(bt, link);
+	link->to = to;
+	link->next = block->incoming;
+	if (link->next)
+		link_of(bt, link->next)->prev = number;
+	bt->block[to].incoming = number;
+	lead(bt, link, entry_of(block, from->kind[number % BT_LINKS]));
+}
+
+/* --- life ----------------------------------------------------------------- */
+
+struct bt_block *bt_block_new(struct bt_vm *bt)
+{
+	struct bt_block *block = &bt->block[1 + bt->current * BT_BLOCKS_MAX +
+					    bt_region(bt)->blocks];
+
+	*block = (struct bt_block){ 0 };
+	return block;
+}
+
+void bt_block_add(struct bt_vm *bt, struct bt_block *block)
+{
+	struct bt_page *page = bt->page[block->page];
+	uint32_t number = bt_block_number(bt, block);
+	uint32_t *bucket =
+		&bt->bucket[hash(block->page, block->rip, block->flavour)];
+
+	bt_region(bt)->blocks++;
+	(*find_mapping(page, block->rip, block->flavour))->blocks++;
+	block->page_next = page->blocks;
+	if (block->page_next)
+		bt->block[block->page_next].page_prev = number;
+	page->blocks = number;
+	block->next = *bucket;
+	__atomic_store_n(bucket, number, __ATOMIC_RELEASE);
+}
+
+static void unlist(struct bt_vm *bt, struct bt_page *page,
+		   const struct bt_block *block)
+{
+	if (block->page_prev)
+		bt->block[block->page_prev].page_next = block->page_next;
+	else
+		page->blocks = block->page_next;
+	if (block->page_next)
+		bt->block[block->page_next].page_prev = block->page_prev;
+}
+
+void bt_block_drop(struct bt_vm *bt, struct bt_block *block)
+{
+	struct bt_page *page = bt->page[block->page];
+
+	unhash(bt, block);
+	unlist(bt, page, block);
+	put_id(page, block);
+	patch(bt, block->code + BT_CHECK_ID, BT_NO_ID);
+	if (block->site)
+		patch(bt, block->site, BT_NO_ID);
+	while (block->incoming)
+		unchain(bt, link_of(bt, block->incoming));
+	for (unsigned i = 0; i < BT_LINKS; i++)
+		unchain(bt, &block->link[i]);
+	block->code = 0;
+	atomic_fetch_add(&bt->drops, 1);
+}

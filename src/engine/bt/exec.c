@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a vCPU knows about where code is: exec ids, and the tables of indirect
+ * branches (bt.h tells how they work together).
+ *
+ * Ids follow the software TLB's generations. The lower half's number changes
+ * with CR3, and comes back when a PCID comes back with its translations, so the
+ * ids of user code are kept in banks beside it. Numbers start anew when they
+ * are used up: then the banks mean nothing any more.
+ */
+#include "engine/bt/bt.h"
+
+/* --- ids ------------------------------------------------------------------ */
+
+/* The guest's vectors may be in the processor: no memset, no memcpy. */
+static void clear_ids(uint32_t *id, uint64_t count)
+{
+	__asm__ volatile("rep stosl"
+			 : "+D"(id), "+c"(count)
+			 : "a"(0)
+			 : "memory");
+}
+
+static void copy_ids(uint32_t *to, const uint32_t *from, uint64_t count)
+{
+	__asm__ volatile("rep movsl"
+			 : "+D"(to), "+S"(from), "+c"(count)
+			 :
+			 : "memory");
+}
+
+static void clear_half(struct bt_vcpu *vcpu, unsigned view, unsigned half)
+{
+	uint32_t *id = vcpu->exec[view];
+
+	if (!vcpu->has_ids[view][half])
+		return;
+	vcpu->has_ids[view][half] = false;
+	if (half)
+		clear_ids(id + BT_EXEC_LOWER, BT_EXEC_UPPER);
+	else
+		clear_ids(id, BT_EXEC_LOWER);
+}
+
+static void forget_banks(struct bt_vcpu *vcpu)
+{
+	for (unsigned i = 0; i < BT_EXEC_BANKS; i++)
+		vcpu->bank[i].generation = 0;
+}
+
+void bt_exec_forget(struct bt_vcpu *vcpu)
+{
+	for (unsigned view = 0; view < MMU_VIEWS; view++)
+		for (unsigned half = 0; half < 2; half++)
+			clear_half(vcpu, view, half);
+	forget_banks(vcpu);
+}
+
+static struct bt_exec_bank *find_bank(struct bt_vcpu *vcpu, uint64_t generation)
+{
+	for (unsigned i = 0; i < BT_EXEC_BANKS; i++)
+		if (vcpu->bank[i].generation == generation)
+			return &vcpu->bank[i];
+	return NULL;
+}
+
+static void save_user(struct bt_vcpu *vcpu)
+{
+	struct bt_exec_bank *bank = find_bank(vcpu, vcpu->generation[0]);
+
+	if (!bank)
+		bank = &vcpu->bank[vcpu->next_bank++ % BT_EXEC_BANKS];
+	bank->generation = vcpu->generation[0];
+	copy_ids(bank->id, vcpu->exec[MMU_USER], BT_EXEC_LOWER);
+}
+
+static void switch_lower(struct bt_vcpu *vcpu, uint64_t generation)
+{
+	const struct bt_exec_bank *bank;
+
+	if (vcpu->has_ids[MMU_USER][0])
+		save_user(vcpu);
+	for (unsigned view = 0; view < MMU_VIEWS; view++)
+		clear_half(vcpu, view, 0);
+	bank = find_bank(vcpu, generation);
+	if (bank) {
+		copy_ids(vcpu->exec[MMU_USER], bank->id, BT_EXEC_LOWER);
+		vcpu->has_ids[MMU_USER][0] = true;
+	}
+}
+
+/* One page: global translations go in every address space. */
+static void clear_page(struct bt_vcpu *vcpu, uint64_t rip)
+{
+	unsigned slot = bt_exec_slot(rip);
+
+	for (unsigned view = 0; view < MMU_VIEWS; view++)
+		vcpu->exec[view][slot] = 0;
+	for (unsigned i = 0; i < BT_EXEC_BANKS && slot < BT_EXEC_LOWER; i++)
+		vcpu->bank[i].id[slot] = 0;
+}
+
+static void notice_pages(struct bt_vcpu *vcpu, uint32_t flushes)
+{
+	if (flushes == 1)
+		clear_page(vcpu, vcpu->cpu.tlb.flushed_page);
+	else
+		bt_exec_forget(vcpu);
+}
+
+static void notice_generations(struct bt_vcpu *vcpu)
+{
+	const struct tlb *tlb = &vcpu->cpu.tlb;
+
+	if (tlb->last_generation < vcpu->last_generation) {
+		bt_exec_forget(vcpu);
+		return;
+	}
+	if (tlb->generation[0] != vcpu->generation[0])
+		switch_lower(vcpu, tlb->generation[0]);
+	for (unsigned view = 0; view < MMU_VIEWS; view++)
+		if (tlb->generation[1] != vcpu->generation[1])
+			clear_half(vcpu, view, 1);
+}
+
+void bt_exec_notice(struct bt_vcpu *vcpu)
+{
+	const struct tlb *tlb = &vcpu->cpu.tlb;
+	uint32_t flushes = tlb->page_flushes - vcpu->page_flushes;
+	bool is_new = tlb->generation[0] != vcpu->generation[0] ||
+		      tlb->generation[1] != vcpu->generation[1] ||
+		      tlb->last_generation < vcpu->last_generation;
+
+	if (likely(!flushes && !is_new))
+		return;
+	if (flushes)
+		notice_pages(vcpu, flushes);
+	if (is_new)
+		notice_generations(vcpu);
+	for (unsigned view = 0; view < MMU_VIEWS; view++)
+		bt_forget_stack(vcpu, view);
+	vcpu->generation[0] = tlb->generation[0];
+	vcpu->generation[1] = tlb->generation[1];
+	vcpu->last_generation = tlb->last_generation;
+	vcpu->page_flushes = tlb->page_flushes;
+}
+
+void bt_exec_enter(struct bt_vcpu *vcpu, const struct bt_block *block)
+{
+	unsigned view = vcpu->flavour.view;
+	uint32_t id = load_u32(bt_code(vcpu->bt, block->code) + BT_CHECK_ID);
+
+	if (id == BT_NO_ID)
+		return;
+	vcpu->exec[view][bt_exec_slot(block->rip)] = id;
+	vcpu->has_ids[view][block->rip >> 63] = true;
+}
+
+/* --- indirect branches ------------------------------------------------------ */
+
+void bt_jump_enter(struct bt_vcpu *vcpu, const struct bt_block *block)
+{
+	struct bt_jump *jump =
+		&vcpu->jump[vcpu->flavour.view][bt_jump_index(block->rip)];
+
+	*jump = (struct bt_jump){ block->rip, bt_code(vcpu->bt, block->code) };
+}
+
+void bt_jumps_forget(struct bt_vcpu *vcpu, const uint8_t *from,
+		     const uint8_t *to)
+{
+	const struct bt_jump none = { BT_NO_RIP, vcpu->bt->stubs.no_rip };
+
+	for (unsigned view = 0; view < MMU_VIEWS; view++)
+		for (unsigned i = 0; i < BT_JUMPS; i++) {
+			struct bt_jump *jump = &vcpu->jump[view][i];
+
+			if (jump->code >= from && jump->code < to)
+				*jump = none;
+		}
+}
+
+/* --- the stack -------------------------------------------------------------- */
+
+void bt_forget_stack(struct bt_vcpu *vcpu, unsigned view)
+{
+	vcpu->stack[view] = (struct bt_stack){ .page = BT_NO_PAGE,
+					       .host = vcpu->bt->nowhere };
+}
+
+/* --- the shadow stack ------------------------------------------------------- */
+
+/*
+ * [guard | ... grows down ... | bottom frame | guard]. Below the bottom frame
+ * RET leaves the guest's address as everywhere; above it there is room for what
+ * the return stubs read.
+ */
+static uint8_t *shadow_top(const struct bt_vcpu *vcpu)
+{
+	return vcpu->shadow + BT_SHADOW_GUARD + BT_SHADOW_SIZE - 64;
+}
+
+void bt_shadow_reset(struct bt_vcpu *vcpu)
+{
+	uint64_t *top = (uint64_t *)shadow_top(vcpu);
+
+	*top = (uint64_t)vcpu->bt->stubs.return_bottom;
+	vcpu->shadow_rsp = (uint64_t)top;
+}
