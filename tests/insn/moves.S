@@ -46,6 +46,27 @@
 	flags	0
 	cmove	ecx, ebx
 	keep	rcx
+	/* The second bytes of registers, to memory and from it. */
+	mov	rdx, 0x1122334455667788
+	mov	rcx, 0x99aabbccddeeff00
+	flags	CF|ZF
+	mov	[rsi + 16], bh
+	mov	[rsi + 17], dh
+	mov	ch, [rsi + 16]
+	keep_flags
+	adc	[rsi + 16], dh
+	keep_flags
+	add	bh, [rsi + 17]
+	keep_flags
+	cmp	[rsi + 16], ah
+	keep_flags
+	xchg	[rsi + 17], ch
+	keep	rbx
+	keep	rcx
+	keep	rdx
+	mov	rax, [rsi + 16]
+	keep	rax
+	mov	rbx, 0x8182838485868788
 	/* Exchanges. */
 	mov	rax, 1
 	xchg	[rsi], rax

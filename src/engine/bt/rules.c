@@ -237,6 +237,20 @@ static unsigned divisor(const struct insn *insn,
 		       NO_REGISTER;
 }
 
+/*
+ * AH, CH, DH and BH do not go with REX, which R10 as a base needs: one of the
+ * first eight registers, not RSP or RBP, stands in for it.
+ */
+static unsigned low_register(uint32_t used)
+{
+	static const uint8_t low[] = { RSI, RDI, RBX, RDX, RCX };
+
+	for (unsigned i = 0; i < sizeof(low); i++)
+		if (!(used & BIT(low[i])))
+			return low[i];
+	return NO_REGISTER;
+}
+
 static void emit_carried(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
@@ -251,6 +265,11 @@ static void emit_carried(struct translation *t, unsigned i)
 
 	find_temporaries(insn, memory != NULL, &temps);
 	length = insn_reencode(bytes, insn, insn_bytes(t, i), &temps.rename);
+	if (!length && memory) {
+		temps.rename.base = (uint8_t)low_register(insn_registers(insn));
+		length = insn_reencode(bytes, insn, insn_bytes(t, i),
+				       &temps.rename);
+	}
 	if (!length) {
 		emit_interpret(t, i);
 		return;
@@ -269,8 +288,14 @@ static void emit_carried(struct translation *t, unsigned i)
 	}
 	if (read || (written && kept))
 		need_flags_in_rflags(t);
+	if (temps.rename.base != SCRATCH) {
+		code_store(&t->c, FIELD(spill[0]), temps.rename.base);
+		code_move(&t->c, temps.rename.base, SCRATCH);
+	}
 	for (unsigned n = 0; n < length; n++)
 		code_u8(&t->c, bytes[n]);
+	if (temps.rename.base != SCRATCH)
+		code_load(&t->c, temps.rename.base, FIELD(spill[0]));
 	if (written)
 		t->flags = FLAGS_IN_RFLAGS;
 	store_temporaries(t, &temps);
