@@ -466,6 +466,8 @@ bool emit_insn(struct translation *t, unsigned i)
 	const struct insn_row *row = insn_row(insn);
 	unsigned first_cold = t->colds;
 
+	if (t->offset[i] + insn->len > t->room)
+		emit_crossing_check(t, i);
 	if (is_near_branch(insn)) {
 		emit_branch(t, i);
 		return true;

@@ -23,19 +23,34 @@ static bool ends_block(const struct insn *insn)
 	return insn_row(insn)->attrs & ROW_ENDS;
 }
 
+/* The page's bytes, and the next one's as far as an instruction may reach;
+ * returns how many. */
+static unsigned copy_bytes(struct translation *t)
+{
+	unsigned size = MIN(t->room, (unsigned)sizeof(t->bytes));
+	unsigned more =
+		MIN(INSN_MAX_LEN - 1, (unsigned)sizeof(t->bytes) - size);
+	const uint8_t *beyond = more ? crossing_bytes(t) : NULL;
+
+	memcpy(t->bytes, t->host, size);
+	if (!beyond)
+		return size;
+	memcpy(t->bytes + size, beyond, more);
+	return size + more;
+}
+
 static void decode_block(struct translation *t)
 {
-	unsigned offset = 0, most = TRANSLATE_INSNS_MAX;
+	unsigned offset = 0, most = TRANSLATE_INSNS_MAX, size;
 
 	if (unlikely(t->bt->stress.kinds & STRESS_SHORT))
 		most = bt_stress_choose(&t->bt->stress, most);
-	memcpy(t->bytes, t->host, MIN(t->room, sizeof(t->bytes)));
+	size = copy_bytes(t);
 	t->count = 0;
-	while (t->count < most && offset < t->room) {
+	while (t->count < most && offset < MIN(t->room, size)) {
 		struct insn *insn = &t->insn[t->count];
 
-		/* One that runs into the next page is the interpreter's. */
-		if (insn_decode(insn, t->bytes + offset, t->room - offset,
+		if (insn_decode(insn, t->bytes + offset, size - offset,
 				X86_MODE_64) <= 0)
 			break;
 		t->offset[t->count++] = (uint16_t)offset;
@@ -176,8 +191,9 @@ static void add_span(struct translation *t, unsigned i, struct bt_span span,
 
 static void emit_copies(struct translation *t)
 {
+	/* What lies beyond the page the code compares: crossing.c. */
 	struct bt_span own = { (uint16_t)(t->rip & ~PAGE_MASK),
-			       t->offset[t->count] };
+			       (uint16_t)MIN(t->offset[t->count], t->room) };
 
 	t->block->bytes = (uint32_t)(t->c.at - t->bt->writable);
 	add_span(t, 0, own, t->bytes);

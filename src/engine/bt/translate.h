@@ -144,6 +144,14 @@ bool emit_insn(struct translation *t, unsigned i);
 /* To `rip` by a direct jump at the end of the block, after instruction i. */
 void emit_goto(struct translation *t, unsigned i, uint64_t rip);
 
+/* --- crossing.c --- */
+
+/* The bytes of the next page, while a fetch from there is allowed and the TLB
+ * knows it; else NULL. */
+const uint8_t *crossing_bytes(const struct translation *t);
+/* Before instruction i, which continues there. */
+void emit_crossing_check(struct translation *t, unsigned i);
+
 /* --- system.c --- */
 
 enum carried { CARRIED_NOT, CARRIED, CARRIED_AND_ENDS };
