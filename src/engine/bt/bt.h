@@ -41,6 +41,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "engine/bt/lockstep.h"
 #include "engine/bt/stress.h"
 #include "engine/interp/interp.h"
 
@@ -57,6 +58,7 @@ struct bt_flavour {
 	bool has_x87; /* no #NM, #UD or unmasked exception to be expected */
 	bool has_sse;
 	bool has_avx;
+	bool is_checked; /* by lockstep: never chained */
 };
 
 /*
@@ -244,6 +246,7 @@ struct bt_vcpu {
 
 	enum bt_vectors vectors;
 	struct bt_flavour flavour; /* of the code that runs */
+	bool is_checked; /* of the code that is about to */
 	/* cpu.tlb's, when `exec` and `stack` were last right */
 	uint64_t generation[2];
 	uint32_t page_flushes;
@@ -340,6 +343,7 @@ struct bt_vm {
 	_Atomic bool is_stopped; /* the world */
 	_Atomic uint32_t drops; /* how often code was dropped */
 	struct bt_stress stress; /* set before there are vCPUs */
+	struct bt_check *check; /* lockstep; NULL: off */
 };
 
 /* --- cache.c: the memory of code --- */

@@ -78,12 +78,26 @@ static int set_stress_every(struct vm *vm, const char *value)
 	return 0;
 }
 
+static int set_lockstep(struct vm *vm, const char *value)
+{
+	struct bt_vm *bt = vm->engine;
+	uint64_t every = 1;
+
+	if (bt->check || (*value && parse_number(value, &every)) || !every ||
+	    every > 1u << 30)
+		return -EINVAL;
+	return bt_check_create(bt, (unsigned)every);
+}
+
 static const struct engine_option options[] = {
 	{ "stress",
 	  "for tests: tlb, cache, attention, smc, slow and short, with + "
 	  "between them, or all",
 	  set_stress },
 	{ "stress-every", "so much rarer: one time in N", set_stress_every },
+	{ "lockstep",
+	  "for tests: compare each block, or one in N, with the interpreter",
+	  set_lockstep },
 	{ "seed", "the number that stress draws from", set_seed },
 	{ 0 },
 };
@@ -176,6 +190,7 @@ static void bt_vm_destroy(struct vm *vm)
 {
 	if (!vm->engine)
 		return;
+	bt_check_destroy(vm->engine);
 	bt_vm_fini(vm->engine);
 	free(vm->engine);
 	vm->engine = NULL;
@@ -196,6 +211,8 @@ static int bt_vcpu_create(struct vcpu *vcpu, const struct cpuid_table *cpuid)
 	error = interp_init(&bt->cpu, &bt_world_ops, vcpu, cpuid);
 	if (!error)
 		error = shadow_create(bt);
+	if (!error && bt->bt->check)
+		error = bt_check_add_vcpu(bt);
 	if (error) {
 		log_error("bt: vCPU %u: %s", vcpu->index, strerror(-error));
 		return error;

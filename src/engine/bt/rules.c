@@ -12,7 +12,7 @@
 /* --- what is carried ------------------------------------------------------- */
 
 /* State that the area between vCPU and host cannot follow, or whose change the
- * flavour depends on. */
+ * flavour depends on; and what comes in by core/input. */
 static bool is_left_to_interp(const struct insn *insn)
 {
 	switch (insn->op) {
@@ -25,6 +25,8 @@ static bool is_left_to_interp(const struct insn *insn)
 	case OP_FRSTOR:
 	case OP_FNINIT:
 	case OP_STD:
+	case OP_RDRAND:
+	case OP_RDSEED:
 		return true;
 	default:
 		return false;
@@ -440,6 +442,7 @@ void emit_interpret(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
 
+	t->interpreted |= BIT(i);
 	need_flags_saved(t, t->live_after[i] | insn_reads_status(insn));
 	code_u8(&t->c, 0xe9);
 	code_u32(&t->c, 0);

@@ -29,8 +29,9 @@ static void count(struct bt_vcpu *vcpu, enum bt_event event)
 #define FCW_MASKS   0x3f
 #define FSW_ES	    0x80
 
-static struct bt_flavour flavour_of(const struct interp *cpu)
+static struct bt_flavour flavour_of(const struct bt_vcpu *vcpu)
 {
+	const struct interp *cpu = &vcpu->cpu;
 	const struct cpu_state *s = &cpu->s;
 	bool has_units = !(s->cr0 & (CR0_EM | CR0_TS));
 	struct bt_flavour flavour = {
@@ -42,6 +43,7 @@ static struct bt_flavour flavour_of(const struct interp *cpu)
 			   (s->fpu.mxcsr & MXCSR_MASKS) == MXCSR_MASKS,
 	};
 
+	flavour.is_checked = vcpu->is_checked;
 	flavour.has_avx = flavour.has_sse && (s->cr4 & CR4_OSXSAVE) &&
 			  (s->xcr0 & (XCR0_SSE | XCR0_AVX)) ==
 				  (XCR0_SSE | XCR0_AVX);
@@ -53,15 +55,19 @@ uint32_t bt_flavour_pack(const struct bt_flavour *flavour)
 	return flavour->view | (uint32_t)flavour->has_smap << 2 |
 	       (uint32_t)flavour->has_x87 << 3 |
 	       (uint32_t)flavour->has_sse << 4 |
-	       (uint32_t)flavour->has_avx << 5;
+	       (uint32_t)flavour->has_avx << 5 |
+	       (uint32_t)flavour->is_checked << 6;
 }
 
 /* Ids are per view: when anything else changes, all others' hold. */
 static void choose_flavour(struct bt_vcpu *vcpu)
 {
-	struct bt_flavour flavour = flavour_of(&vcpu->cpu);
+	struct bt_flavour flavour;
 	uint32_t old = bt_flavour_pack(&vcpu->flavour) >> 2;
 
+	if (unlikely(vcpu->bt->check))
+		vcpu->is_checked = bt_check_wants(vcpu);
+	flavour = flavour_of(vcpu);
 	vcpu->flavour = flavour;
 	if (bt_flavour_pack(&flavour) >> 2 != old)
 		bt_exec_forget(vcpu);
@@ -120,12 +126,16 @@ static enum bt_exit run(struct bt_vcpu *vcpu, const void *code)
 {
 	vcpu->target = (uint64_t)code;
 	vcpu->exit_link = 0;
+	if (unlikely(vcpu->is_checked))
+		bt_check_enter(vcpu);
 	flags_to_code(vcpu);
 	bt_vectors_to_cpu(vcpu);
 	vcpu->bt->stubs.enter(vcpu);
 	bt_vectors_left(vcpu);
 	flags_from_code(vcpu);
 	vcpu->flavour.view = vcpu->cpu.view; /* which code changes */
+	if (unlikely(vcpu->is_checked))
+		bt_check_left(vcpu);
 	return (enum bt_exit)vcpu->exit_reason;
 }
 
@@ -155,7 +165,9 @@ static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 	}
 	if (block) {
 		bt_exec_enter(vcpu, block);
-		if (!link)
+		if (vcpu->is_checked)
+			bt_check_start(vcpu, block);
+		else if (!link)
 			bt_jump_enter(vcpu, block);
 		else if (atomic_load(&bt->drops) == drops)
 			bt_link_chain(bt, (uint32_t)link, block);
@@ -184,7 +196,7 @@ static bool must_look(const struct interp *cpu)
 /* STAC, LDMXCSR and the like change what code may run next. */
 static bool is_current(const struct bt_vcpu *vcpu)
 {
-	struct bt_flavour flavour = flavour_of(&vcpu->cpu);
+	struct bt_flavour flavour = flavour_of(vcpu);
 
 	return is_translatable(&vcpu->cpu) &&
 	       bt_flavour_pack(&flavour) == bt_flavour_pack(&vcpu->flavour);
@@ -286,7 +298,7 @@ static void run_translated(struct bt_vcpu *vcpu, uint64_t *link)
 
 		code = (const void *)vcpu->resume;
 		if (reason == BT_DISPATCH) {
-			*link = vcpu->exit_link;
+			*link = vcpu->is_checked ? 0 : vcpu->exit_link;
 			vcpu->link_drops = atomic_load(&vcpu->bt->drops);
 			return;
 		}
@@ -327,6 +339,8 @@ void bt_run_code(struct interp *cpu)
 
 void bt_run_aborted(struct interp *cpu)
 {
+	if (unlikely(bt_of(cpu)->is_checked))
+		bt_check_aborted(bt_of(cpu));
 	bt_leave_guest(bt_of(cpu));
 }
 

@@ -239,6 +239,7 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)
 	t.host = host;
 	t.room = (unsigned)(PAGE_SIZE - (t.rip & ~PAGE_MASK));
 	t.colds = t.looks = t.links = 0;
+	t.interpreted = 0;
 	decode_block(&t);
 	if (!t.count)
 		return NULL;
@@ -253,5 +254,7 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)
 	region->used =
 		(uint32_t)align_up((uint64_t)(t.c.at - bt->writable), 16);
 	bt_block_add(bt, t.block);
+	if (unlikely(t.flavour.is_checked))
+		bt_check_note(&t);
 	return t.block;
 }

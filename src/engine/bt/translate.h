@@ -65,6 +65,7 @@ struct translation {
 	enum flags_at flags;
 	struct cold cold[TRANSLATE_COLD_MAX];
 	unsigned colds;
+	uint64_t interpreted; /* a bit per instruction: always, as a whole */
 	struct bt_block *block;
 	uint32_t id; /* of its page */
 	unsigned links;
