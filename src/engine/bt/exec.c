@@ -89,7 +89,7 @@ static void switch_lower(struct bt_vcpu *vcpu, uint64_t generation)
 	}
 }
 
-/* One page: global translations go in every address space. */
+/* Global translations go in every address space. */
 static void clear_page(struct bt_vcpu *vcpu, uint64_t rip)
 {
 	unsigned slot = bt_exec_slot(rip);
@@ -102,10 +102,14 @@ static void clear_page(struct bt_vcpu *vcpu, uint64_t rip)
 
 static void notice_pages(struct bt_vcpu *vcpu, uint32_t flushes)
 {
-	if (flushes == 1)
-		clear_page(vcpu, vcpu->cpu.tlb.flushed_page);
-	else
+	const struct tlb *tlb = &vcpu->cpu.tlb;
+
+	if (flushes > 1) {
 		bt_exec_forget(vcpu);
+		return;
+	}
+	for (uint64_t at = 0; at < tlb->flushed_size; at += PAGE_SIZE)
+		clear_page(vcpu, tlb->flushed_page + at);
 }
 
 static void notice_generations(struct bt_vcpu *vcpu)

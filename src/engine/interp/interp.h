@@ -106,16 +106,19 @@ struct tlb {
 	/* Number << PAGE_SHIFT, never 0, for either half of the linear space:
 	 * bit 63 of the address chooses. */
 	uint64_t generation[2];
-	/* How often tlb_flush_page was called, and for what last. */
+	/* How often tlb_flush_page was called, and for what last: so many
+	 * bytes, which hold the page that it was called for. */
 	uint32_t page_flushes;
 	gva_t flushed_page;
+	uint64_t flushed_size;
 	/* ---- mmu.c's own */
 	uint16_t last_generation;
 	uint16_t pcid;
 	struct tlb_bank bank[TLB_BANKS];
 	unsigned next_bank;
 	bool has_local_high; /* upper half: not only global pages */
-	uint64_t large_2m[8], large_1g; /* where large pages have been seen */
+	/* Where large pages have been seen, in either half. */
+	uint64_t large_2m[2][8], large_1g[2];
 	unsigned maxphyaddr; /* 0: not looked up yet */
 	/* For tests: each fill drops the one before it. */
 	bool has_one_entry;

@@ -17,8 +17,9 @@
  *    switch takes a new number for it too.
  *
  * Entries hold 4 KiB. A page is dropped in its slot in every table, whatever
- * the generation; large pages are remembered coarsely in two filters, and an
- * INVLPG that might hit one flushes everything.
+ * the generation; large pages are remembered coarsely in two filters per half,
+ * and an INVLPG that might hit one drops 4 MiB, or, of the larger ones,
+ * everything.
  */
 #include "engine/interp/mmu.h"
 
@@ -52,7 +53,7 @@ static void clear_all(struct tlb *tlb)
 {
 	clear_entries(tlb);
 	memset(tlb->large_2m, 0, sizeof(tlb->large_2m));
-	tlb->large_1g = 0;
+	memset(tlb->large_1g, 0, sizeof(tlb->large_1g));
 	tlb->has_local_high = false;
 	forget_banks(tlb);
 	set_generation(tlb, 0, 1);
@@ -92,7 +93,7 @@ void tlb_flush(struct interp *cpu)
 	/* The filters start anew, so no old generation may come back. */
 	forget_banks(tlb);
 	memset(tlb->large_2m, 0, sizeof(tlb->large_2m));
-	tlb->large_1g = 0;
+	memset(tlb->large_1g, 0, sizeof(tlb->large_1g));
 	renew(tlb, 0);
 	renew(tlb, 1);
 	tlb->pcid = cpu->s.cr4 & CR4_PCIDE ? cpu->s.cr3 & CR3_PCID : 0;
@@ -180,6 +181,9 @@ void tlb_drop_last(struct interp *cpu, enum mmu_view view, unsigned index)
 	tlb->last_index = index;
 }
 
+/* The larger of the sizes that are not 1 GiB: 32-bit paging's. */
+#define LARGE (4ull << 20)
+
 /* Bit numbers in the filters: 4 MiB of linear space each, and 1 GiB. */
 static unsigned hash_2m(gva_t gva)
 {
@@ -191,38 +195,48 @@ static unsigned hash_1g(gva_t gva)
 	return (gva >> 30) % 64;
 }
 
+static uint64_t *filter_2m(struct tlb *tlb, gva_t gva)
+{
+	return &tlb->large_2m[gva >> 63][hash_2m(gva) / 64];
+}
+
 void tlb_note_large(struct interp *cpu, gva_t gva, uint64_t size)
 {
 	struct tlb *tlb = &cpu->tlb;
 
-	if (size > 4ull << 20)
-		tlb->large_1g |= BIT(hash_1g(gva));
+	if (size > LARGE)
+		tlb->large_1g[gva >> 63] |= BIT(hash_1g(gva));
 	else
-		tlb->large_2m[hash_2m(gva) / 64] |= BIT(hash_2m(gva) % 64);
+		*filter_2m(tlb, gva) |= BIT(hash_2m(gva) % 64);
+}
+
+/* Whatever their generation. The slots of up to 4 MiB are one run. */
+static void drop_range(struct tlb_entry *entry, gva_t gva, uint64_t size)
+{
+	unsigned first = tlb_index(gva);
+
+	_Static_assert(TLB_ENTRIES * PAGE_SIZE >= LARGE, "else all of them");
+	for (unsigned i = first; i < first + size / PAGE_SIZE; i++)
+		if (!((entry[i].tag ^ gva) & ~(TLB_ENTRIES * PAGE_SIZE - 1)))
+			entry[i].tag = no_tag(i);
 }
 
 void tlb_flush_page(struct interp *cpu, gva_t gva)
 {
 	struct tlb *tlb = &cpu->tlb;
-	unsigned index = tlb_index(gva);
 
 	cpu->end_block = true;
 	tlb->page_flushes++;
-	tlb->flushed_page = gva & PAGE_MASK;
-	if ((tlb->large_1g & BIT(hash_1g(gva))) ||
-	    (tlb->large_2m[hash_2m(gva) / 64] & BIT(hash_2m(gva) % 64))) {
+	tlb->flushed_size = PAGE_SIZE;
+	if (*filter_2m(tlb, gva) & BIT(hash_2m(gva) % 64))
+		tlb->flushed_size = LARGE;
+	tlb->flushed_page = gva & ~(tlb->flushed_size - 1);
+	if (tlb->large_1g[gva >> 63] & BIT(hash_1g(gva))) {
 		tlb_flush(cpu);
 		return;
 	}
-	for (unsigned view = 0; view < MMU_VIEWS; view++) {
-		for (unsigned access = 0; access < MMU_ACCESSES; access++) {
-			struct tlb_entry *entry =
-				&tlb->entry[view][access][index];
-
-			/* Whatever its generation. */
-			if (!((entry->tag ^ gva) &
-			      ~(TLB_ENTRIES * PAGE_SIZE - 1)))
-				entry->tag = no_tag(index);
-		}
-	}
+	for (unsigned view = 0; view < MMU_VIEWS; view++)
+		for (unsigned access = 0; access < MMU_ACCESSES; access++)
+			drop_range(tlb->entry[view][access], tlb->flushed_page,
+				   tlb->flushed_size);
 }

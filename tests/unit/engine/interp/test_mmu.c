@@ -288,6 +288,25 @@ static void test_large_page_is_dropped_whole(void **state)
 	assert_int_equal(peek(w, 0x260000), 50);
 }
 
+static void test_large_page_is_dropped_alone(void **state)
+{
+	struct world *w = *state;
+	uint8_t *pd = w->ram + 0x3000;
+
+	world_long_mode(w, 0);
+	store_u64(pd + 8, 0 | RIGHTS | BIT(7));
+	store_u64(w->ram + 0x50000, 50);
+	store_u64(w->ram + 0x60000, 60);
+	assert_int_equal(peek(w, 0x250000), 50);
+	assert_int_equal(peek(w, WORLD_HIGH + 0x50000), 50);
+	set_pte(w, 0x50000, 0x60000 | RIGHTS);
+	/* The other half keeps what the tables say no more. */
+	tlb_flush_page(w->cpu, 0x200000);
+	assert_int_equal(peek(w, WORLD_HIGH + 0x50000), 50);
+	tlb_flush_page(w->cpu, WORLD_HIGH + 0x50000);
+	assert_int_equal(peek(w, WORLD_HIGH + 0x50000), 60);
+}
+
 static void load_cr3(struct world *w, uint64_t cr3, bool keep)
 {
 	w->cpu->s.cr3 = cr3;
@@ -508,6 +527,7 @@ int main(void)
 		TEST(test_invalidation),
 		TEST(test_generations_wrap),
 		TEST(test_large_page_is_dropped_whole),
+		TEST(test_large_page_is_dropped_alone),
 		TEST(test_pcid),
 		TEST(test_global_pages),
 		TEST(test_rmw),
