@@ -63,8 +63,7 @@ static void exec_pusha(struct interp *cpu, const struct insn *insn)
 	unsigned size = insn->opsize;
 	uint64_t mask = stack_mask(cpu), sp = cpu->s.gpr[RSP];
 
-	for (unsigned i = 1; i <= 8; i++)
-		mem_check_write(cpu, SEG_SS, (sp - i * size) & mask, size);
+	/* One by one, as the host does it: what came before a fault stays. */
 	for (unsigned i = 0; i < 8; i++)
 		mem_store(cpu, SEG_SS, (sp - (i + 1) * size) & mask,
 			  cpu->s.gpr[i], size);
