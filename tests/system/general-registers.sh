@@ -45,7 +45,7 @@ allowed+='
 cpu block_find
 event snprintf trace_put
 run bt_check_aborted bt_check_enter bt_check_left bt_check_start bt_check_wants
-run block_find_one bt_block_find bt_cache_drop_all bt_link_chain
+run block_find_one bt_cache_drop_all bt_link_chain
 run bt_page_written bt_translate pthread_mutex_lock pthread_mutex_unlock
 stop pthread_mutex_lock pthread_mutex_unlock sched_yield
 system fpu_in_use
@@ -53,6 +53,7 @@ world interp_world_ops
 '
 # They read a few words, and are compiled for general registers too.
 allowed+='
+run bt_block_find
 world input_tsc memory_mark_dirty vcpu_has_interrupt
 '
 # At creation and at the end, while no guest runs.

@@ -28,7 +28,8 @@ static unsigned hash(uint32_t page, uint64_t rip, uint32_t flavour)
 struct bt_block *bt_block_find(struct bt_vm *bt, uint32_t page, uint64_t rip,
 			       uint32_t flavour)
 {
-	uint32_t number = bt->bucket[hash(page, rip, flavour)];
+	uint32_t number = __atomic_load_n(&bt->bucket[hash(page, rip, flavour)],
+					  __ATOMIC_ACQUIRE);
 
 	while (number) {
 		struct bt_block *block = &bt->block[number];
@@ -36,7 +37,7 @@ struct bt_block *bt_block_find(struct bt_vm *bt, uint32_t page, uint64_t rip,
 		if (block->rip == rip && block->page == page &&
 		    block->flavour == flavour)
 			return block;
-		number = block->next;
+		number = __atomic_load_n(&block->next, __ATOMIC_ACQUIRE);
 	}
 	return NULL;
 }
@@ -49,7 +50,7 @@ static void unhash(struct bt_vm *bt, const struct bt_block *block)
 
 	while (*link != number)
 		link = &bt->block[*link].next;
-	*link = block->next;
+	__atomic_store_n(link, block->next, __ATOMIC_RELEASE);
 }
 
 /* --- ids ------------------------------------------------------------------ */
@@ -213,6 +214,6 @@ void bt_block_drop(struct bt_vm *bt, struct bt_block *block)
 		unchain(bt, link_of(bt, block->incoming));
 	for (unsigned i = 0; i < BT_LINKS; i++)
 		unchain(bt, &block->link[i]);
-	block->code = 0;
+	__atomic_store_n(&block->code, 0, __ATOMIC_RELEASE);
 	atomic_fetch_add(&bt->drops, 1);
 }

@@ -363,6 +363,7 @@ static inline struct bt_region *bt_region(struct bt_vm *bt)
 
 /* --- block.c: tables of blocks, and what leads from one to another. Lock held -- */
 
+/* In guest code, it needs no lock: it may then find what is being dropped. */
 struct bt_block *bt_block_find(struct bt_vm *bt, uint32_t page, uint64_t rip,
 			       uint32_t flavour);
 /* The block in the making, after the region's last. */
@@ -416,11 +417,11 @@ void bt_leave_guest(struct bt_vcpu *vcpu);
 
 /* The guest may have changed what linear addresses mean. */
 void bt_exec_notice(struct bt_vcpu *vcpu);
-/* The page at s.rip, just fetched from, is this block's. */
-void bt_exec_enter(struct bt_vcpu *vcpu, const struct bt_block *block);
+/* The page of rip, just fetched from, is that of the block whose code this is. */
+void bt_exec_enter(struct bt_vcpu *vcpu, uint64_t rip, uint32_t code);
 /* All ids, of all address spaces: another flavour's hold from now on. */
 void bt_exec_forget(struct bt_vcpu *vcpu);
-void bt_jump_enter(struct bt_vcpu *vcpu, const struct bt_block *block);
+void bt_jump_enter(struct bt_vcpu *vcpu, uint64_t rip, uint32_t code);
 /* Of code in [from, to). */
 void bt_jumps_forget(struct bt_vcpu *vcpu, const uint8_t *from,
 		     const uint8_t *to);

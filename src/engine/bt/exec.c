@@ -149,25 +149,26 @@ void bt_exec_notice(struct bt_vcpu *vcpu)
 	vcpu->page_flushes = tlb->page_flushes;
 }
 
-void bt_exec_enter(struct bt_vcpu *vcpu, const struct bt_block *block)
+void bt_exec_enter(struct bt_vcpu *vcpu, uint64_t rip, uint32_t code)
 {
 	unsigned view = vcpu->flavour.view;
-	uint32_t id = load_u32(bt_code(vcpu->bt, block->code) + BT_CHECK_ID);
+	uint32_t id = load_u32(bt_code(vcpu->bt, code) + BT_CHECK_ID);
 
+	/* Dropped meanwhile: it would be found valid. */
 	if (id == BT_NO_ID)
 		return;
-	vcpu->exec[view][bt_exec_slot(block->rip)] = id;
-	vcpu->has_ids[view][block->rip >> 63] = true;
+	vcpu->exec[view][bt_exec_slot(rip)] = id;
+	vcpu->has_ids[view][rip >> 63] = true;
 }
 
 /* --- indirect branches ------------------------------------------------------ */
 
-void bt_jump_enter(struct bt_vcpu *vcpu, const struct bt_block *block)
+void bt_jump_enter(struct bt_vcpu *vcpu, uint64_t rip, uint32_t code)
 {
 	struct bt_jump *jump =
-		&vcpu->jump[vcpu->flavour.view][bt_jump_index(block->rip)];
+		&vcpu->jump[vcpu->flavour.view][bt_jump_index(rip)];
 
-	*jump = (struct bt_jump){ block->rip, bt_code(vcpu->bt, block->code) };
+	*jump = (struct bt_jump){ rip, bt_code(vcpu->bt, code) };
 }
 
 void bt_jumps_forget(struct bt_vcpu *vcpu, const uint8_t *from,

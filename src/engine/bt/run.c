@@ -141,6 +141,26 @@ static enum bt_exit run(struct bt_vcpu *vcpu, const void *code)
 
 /* --- finding code ------------------------------------------------------------ */
 
+/* What is there already and nobody asks to be chained to: without the lock, as
+ * the memory of dropped blocks is not used again while this vCPU is here. */
+static const void *find_known(struct bt_vcpu *vcpu, const uint8_t *host)
+{
+	struct bt_vm *bt = vcpu->bt;
+	const struct bt_block *block =
+		bt_block_find(bt, bt_page_of(bt, host), vcpu->cpu.s.rip,
+			      bt_flavour_pack(&vcpu->flavour));
+	uint32_t code;
+
+	if (!block)
+		return NULL;
+	code = __atomic_load_n(&block->code, __ATOMIC_ACQUIRE);
+	if (!code)
+		return NULL;
+	bt_exec_enter(vcpu, block->rip, code);
+	bt_jump_enter(vcpu, block->rip, code);
+	return bt_code(bt, code + BT_CHECK_SIZE);
+}
+
 /* The code for s.rip, or NULL: the interpreter's. Faults as a fetch. */
 static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 			     uint32_t drops)
@@ -154,6 +174,10 @@ static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 	if (!host)
 		return NULL;
 	count(vcpu, BT_DISPATCHES);
+	if (!link && !vcpu->is_checked)
+		code = find_known(vcpu, host);
+	if (code)
+		return code;
 	bt_vectors_leave(vcpu);
 	bt_leave_guest(vcpu);
 	pthread_mutex_lock(&bt->lock);
@@ -164,11 +188,11 @@ static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 		count(vcpu, BT_BLOCKS);
 	}
 	if (block) {
-		bt_exec_enter(vcpu, block);
+		bt_exec_enter(vcpu, block->rip, block->code);
 		if (vcpu->is_checked)
 			bt_check_start(vcpu, block);
 		else if (!link)
-			bt_jump_enter(vcpu, block);
+			bt_jump_enter(vcpu, block->rip, block->code);
 		else if (atomic_load(&bt->drops) == drops)
 			bt_link_chain(bt, (uint32_t)link, block);
 		code = bt_code(bt, block->code + BT_CHECK_SIZE);
