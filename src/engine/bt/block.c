@@ -185,6 +185,7 @@ void bt_block_add(struct bt_vm *bt, struct bt_block *block)
 	if (block->page_next)
 		bt->block[block->page_next].page_prev = number;
 	page->blocks = number;
+	page->writes = 0;
 	block->next = *bucket;
 	__atomic_store_n(bucket, number, __ATOMIC_RELEASE);
 }

@@ -278,6 +278,8 @@ struct bt_mapping {
 /* A page of guest memory that has, or had, code. */
 struct bt_page {
 	uint32_t blocks; /* the first's number */
+	uint16_t writes; /* since the last block was made */
+	uint16_t patience; /* so many, then all blocks are dropped */
 	struct bt_mapping *mappings;
 };
 

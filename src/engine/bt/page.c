@@ -7,8 +7,11 @@
  * whatever linear address, goes to the interpreter and is noted. Before this
  * vCPU runs translated code again, the page's blocks are compared with what
  * they were made from, and those that differ are dropped: data beside code, and
- * patches of some instructions, leave the rest alone. When a page gets its first
- * code, the right to write it that vCPUs already hold is taken away while the
+ * patches of some instructions, leave the rest alone. Where store follows store
+ * and nothing is translated in between, as when a kernel patches itself at boot,
+ * the page's code goes altogether and stores are fast again; each time that
+ * takes longer, so that a page of code and data comes to rest. When a page gets
+ * its first code, the right to write it that vCPUs already hold is taken away while the
  * world is stopped.
  */
 #include <errno.h>
@@ -18,6 +21,9 @@
 #include "base/cleanup.h"
 #include "core/vm.h"
 #include "engine/bt/code.h"
+
+#define PATIENCE_LEAST 4
+#define PATIENCE_MOST  4096
 
 uint64_t bt_page_index(struct bt_vm *bt, gpa_t gpa)
 {
@@ -52,6 +58,7 @@ int bt_page_watch(struct bt_vcpu *vcpu, uint32_t page)
 		bt->page[page] = calloc(1, sizeof(*bt->page[page]));
 		if (!bt->page[page])
 			return -ENOMEM;
+		bt->page[page]->patience = PATIENCE_LEAST;
 	}
 	if (atomic_load(&bt->has_code[page]))
 		return 0;
@@ -100,13 +107,24 @@ static unsigned drop_blocks(struct bt_vm *bt, uint32_t page, bool only_changed)
 	return dropped;
 }
 
+static bool is_out_of_patience(struct bt_page *page)
+{
+	if (page->writes++ < page->patience)
+		return false;
+	if (page->patience < PATIENCE_MOST)
+		page->patience *= 2;
+	return true;
+}
+
 unsigned bt_page_written(struct bt_vm *bt, uint32_t page)
 {
 	LOCKED(&bt->lock);
 
 	if (!atomic_load(&bt->has_code[page]))
 		return 0;
-	return drop_blocks(bt, page, !(bt->stress.kinds & STRESS_SMC));
+	return drop_blocks(bt, page,
+			   !is_out_of_patience(bt->page[page]) &&
+				   !(bt->stress.kinds & STRESS_SMC));
 }
 
 void bt_page_drop(struct bt_vm *bt, gpa_t gpa)
