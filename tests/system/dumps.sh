@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # time: 120
 # What is printed of a guest: -d's letters, --single-step, symbols, and the
-# registers and memory of one that cannot go on, on the software engines.
+# registers and memory of one that cannot go on, on every engine there is.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -10,7 +10,11 @@ tiny hello >/dev/null
 tiny die-no-idt >/dev/null
 tiny die-nowhere >/dev/null
 
-for engine in interp bt; do
+engines="interp bt"
+run_ringfence 20 run --kernel "$TMPDIR/hello.elf" --engine kvm
+[ "$status" != 42 ] || engines="$engines kvm"
+echo "# engines: $engines"
+for engine in $engines; do
 	run_ringfence 20 run --kernel "$TMPDIR/die-no-idt.elf" --engine $engine
 	ok "$engine: a triple fault: status 125" is "$status" 125
 	ok "$engine: RIP with its symbol" \

@@ -268,6 +268,15 @@ static void flip(struct board *board, int fd, size_t at, uint8_t bits)
 	assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
 }
 
+static size_t next_section(int fd, size_t at)
+{
+	uint8_t head[STATE_FILE_HEAD];
+
+	assert_int_equal(pread(fd, head, sizeof(head), (off_t)at),
+			 sizeof(head));
+	return at + sizeof(head) + load_u64(head + 48);
+}
+
 static void test_flips(void **state)
 {
 	struct board *board = board_create(RAM, 2);
@@ -282,8 +291,10 @@ static void test_flips(void **state)
 	assert_true(memory < size);
 	for (size_t at = 0; at < memory; at += step)
 		flip(board, fd, at, (uint8_t)(1 + at % 255));
-	for (size_t at = memory; at < memory + STATE_FILE_HEAD; at++)
-		flip(board, fd, at, 0x80);
+	/* The heads of memory's sections, too. */
+	for (size_t at = memory; at < size; at = next_section(fd, at))
+		for (size_t i = 0; i < STATE_FILE_HEAD; i += step)
+			flip(board, fd, at + i, (uint8_t)(1 << i % 8));
 	for (uint64_t i = 0; i < random_flips; i++)
 		flip(board, fd, memory + (size_t)random() % (size - memory),
 		     (uint8_t)(1 << i % 8));
