@@ -19,32 +19,44 @@
 
 /* --- life ----------------------------------------------------------------- */
 
-static void *map_pages(uint64_t size)
+/* The file: code, the table of blocks, the buckets. */
+#define BLOCKS_SIZE                                           \
+	align_up((BT_REGIONS * (uint64_t)BT_BLOCKS_MAX + 1) * \
+			 sizeof(struct bt_block),             \
+		 PAGE_SIZE)
+#define BUCKETS_SIZE (BT_BUCKETS * sizeof(uint32_t))
+
+/* NULL if there is no room. */
+static void *map_file(const struct bt_vm *bt, uint64_t offset, uint64_t size,
+		      int protection)
 {
-	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *at = mmap(NULL, size, protection, MAP_SHARED | MAP_NORESERVE,
+			bt->fd, (off_t)offset);
 
 	return at == MAP_FAILED ? NULL : at;
 }
 
-static uint64_t blocks_size(void)
-{
-	return (BT_REGIONS * (uint64_t)BT_BLOCKS_MAX + 1) *
-	       sizeof(struct bt_block);
-}
-
 static int map_cache(struct bt_vm *bt)
 {
+	const int writable = PROT_READ | PROT_WRITE;
+	uint64_t buckets = BT_CACHE_SIZE + BLOCKS_SIZE;
+
 	bt->fd = memfd_create("code-cache", MFD_CLOEXEC);
-	if (bt->fd < 0 || ftruncate(bt->fd, BT_CACHE_SIZE))
+	if (bt->fd < 0 || ftruncate(bt->fd, (off_t)(buckets + BUCKETS_SIZE)))
 		return -errno;
-	bt->writable = mmap(NULL, BT_CACHE_SIZE, PROT_READ | PROT_WRITE,
-			    MAP_SHARED | MAP_NORESERVE, bt->fd, 0);
-	bt->executable = mmap(NULL, BT_CACHE_SIZE, PROT_READ | PROT_EXEC,
-			      MAP_SHARED | MAP_NORESERVE, bt->fd, 0);
-	if (bt->writable == MAP_FAILED || bt->executable == MAP_FAILED)
+	bt->writable = map_file(bt, 0, BT_CACHE_SIZE, writable);
+	bt->executable = map_file(bt, 0, BT_CACHE_SIZE, PROT_READ | PROT_EXEC);
+	bt->block = map_file(bt, BT_CACHE_SIZE, BLOCKS_SIZE, writable);
+	bt->bucket = map_file(bt, buckets, BUCKETS_SIZE, writable);
+	if (!bt->writable || !bt->executable || !bt->block || !bt->bucket)
 		return -ENOMEM;
 	return 0;
+}
+
+static void unmap(void *at, uint64_t size)
+{
+	if (at)
+		munmap(at, size);
 }
 
 static uint32_t region_start(unsigned i)
@@ -70,12 +82,9 @@ int bt_vm_init(struct bt_vm *bt, struct vm *vm)
 	pthread_mutex_init(&bt->lock, NULL);
 	bt->page = calloc(pages, sizeof(*bt->page));
 	bt->has_code = calloc(pages, sizeof(*bt->has_code));
-	bt->block = map_pages(blocks_size());
-	bt->bucket = map_pages(BT_BUCKETS * sizeof(*bt->bucket));
 	bt->nowhere = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
 	error = map_cache(bt);
-	if (error || !bt->page || !bt->has_code || !bt->block || !bt->bucket ||
-	    !bt->nowhere)
+	if (error || !bt->page || !bt->has_code || !bt->nowhere)
 		return error ? error : -ENOMEM;
 	for (unsigned i = 0; i < BT_REGIONS; i++)
 		bt->region[i].start = bt->region[i].used = region_start(i);
@@ -103,14 +112,10 @@ void bt_vm_fini(struct bt_vm *bt)
 	free(bt->page);
 	free((void *)bt->has_code);
 	free(bt->nowhere);
-	if (bt->block)
-		munmap(bt->block, blocks_size());
-	if (bt->bucket)
-		munmap(bt->bucket, BT_BUCKETS * sizeof(*bt->bucket));
-	if (bt->writable && bt->writable != MAP_FAILED)
-		munmap(bt->writable, BT_CACHE_SIZE);
-	if (bt->executable && bt->executable != MAP_FAILED)
-		munmap(bt->executable, BT_CACHE_SIZE);
+	unmap(bt->block, BLOCKS_SIZE);
+	unmap(bt->bucket, BUCKETS_SIZE);
+	unmap(bt->writable, BT_CACHE_SIZE);
+	unmap(bt->executable, BT_CACHE_SIZE);
 	if (bt->fd >= 0)
 		close(bt->fd);
 	pthread_mutex_destroy(&bt->lock);

@@ -18,9 +18,12 @@
 #include "base/log.h"
 #include "core/vm.h"
 #include "engine/bt/code.h"
+#include "engine/interp/block.h"
 #include "engine/interp/engine.h"
 
 #define ALTSTACK_SIZE 65536
+/* Of decoded instructions that are left to the interpreter. */
+#define INTERPRETED_SIZE (2u << 20)
 
 static const struct engine_event events[] = {
 	[INTERP_INSTRUCTIONS] = { "instructions", "interpreted in blocks" },
@@ -209,8 +212,10 @@ static int bt_vcpu_create(struct vcpu *vcpu, const struct cpuid_table *cpuid)
 	bt->vcpu = vcpu;
 	vcpu->engine = bt;
 	error = interp_init(&bt->cpu, &bt_world_ops, vcpu, cpuid);
-	if (!error)
+	if (!error) {
+		block_cache_limit(bt->cpu.blocks, INTERPRETED_SIZE);
 		error = shadow_create(bt);
+	}
 	if (!error && bt->bt->check)
 		error = bt_check_add_vcpu(bt);
 	if (error) {

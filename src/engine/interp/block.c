@@ -23,6 +23,7 @@
 #include <emmintrin.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "engine/interp/operand.h"
 #include "x86/decode.h"
 
@@ -58,6 +59,7 @@ struct block_cache *block_cache_create(const struct cpuid_table *cpuid)
 
 	if (!cache)
 		return NULL;
+	cache->limit = ARENA_SIZE;
 	cache->arena = aligned_alloc(64, ARENA_SIZE);
 	if (!cache->arena) {
 		free(cache);
@@ -78,6 +80,12 @@ void block_cache_destroy(struct block_cache *cache)
 		return;
 	free(cache->arena);
 	free(cache);
+}
+
+void block_cache_limit(struct block_cache *cache, size_t limit)
+{
+	BUG_ON(limit > ARENA_SIZE || limit < BLOCK_SIZE_MAX);
+	cache->limit = limit;
 }
 
 /* --- finding -------------------------------------------------------------- */
@@ -274,7 +282,7 @@ static struct block *block_add(struct block_cache *cache,
 	struct block *block;
 	uint8_t *place;
 
-	if (cache->used + BLOCK_SIZE_MAX > ARENA_SIZE) {
+	if (cache->used + BLOCK_SIZE_MAX > cache->limit) {
 		memset(cache->bucket, 0, sizeof(cache->bucket));
 		cache->used = 0;
 	}

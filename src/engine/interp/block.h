@@ -43,7 +43,7 @@ struct block_cache {
 	uint64_t decoded; /* blocks, since creation */
 
 	uint8_t *arena;
-	size_t used;
+	size_t used, limit;
 	struct block_op op[BLOCK_INSNS_MAX]; /* of the block being decoded */
 	interp_fn *handler[OP_COUNT];
 	bool has_feature[FEAT_COUNT];
@@ -53,6 +53,8 @@ struct block_cache {
 /* NULL when out of memory. `cpuid` NULL: every feature there is. */
 struct block_cache *block_cache_create(const struct cpuid_table *cpuid);
 void block_cache_destroy(struct block_cache *cache);
+/* For who interprets little: less memory than usual for blocks, in bytes. */
+void block_cache_limit(struct block_cache *cache, size_t limit);
 
 /*
  * The block at CS:RIP, decoded if need be; sets cpu->code_page. `previous` is
