@@ -214,14 +214,16 @@ def kind_of_mapping(line):
 
 def private_dirty_mib(pid):
     """By kind of mapping, in MiB, of all processes; "total" is what counts:
-    without guest RAM and code cache."""
+    without guest RAM and code cache. Of the code cache, which bt maps twice,
+    and its tables: what they take of the host's memory (Pss)."""
     parts = {}
     for one in descendants(pid):
         kind = None
         with open("/proc/%d/smaps" % one) as file:
             for line in file:
                 kind = kind_of_mapping(line) or kind
-                if line.startswith("Private_Dirty:"):
+                field = "Pss:" if kind == "code cache" else "Private_Dirty:"
+                if line.startswith(field):
                     kib = int(line.split()[1])
                     parts[kind] = parts.get(kind, 0) + kib / 1024
     parts["total"] = sum(parts.values()) - parts.get("guest RAM", 0) - \
