@@ -787,9 +787,11 @@ __attribute__((noinline)) static int decode_copy(struct insn *out,
 						 size_t avail,
 						 enum x86_mode mode)
 {
-	uint8_t copy[WINDOW] = { 0 };
+	uint8_t copy[WINDOW];
 
-	memcpy(copy, bytes, avail);
+	/* Not memcpy: vector registers may be a guest's. */
+	for (size_t i = 0; i < WINDOW; i++)
+		copy[i] = i < avail ? bytes[i] : 0;
 	return decode(out, copy, avail, mode);
 }
 

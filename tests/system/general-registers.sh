@@ -8,12 +8,12 @@
 objects=build/release/src
 
 path=()
-for file in "$objects"/engine/interp/*.o "$objects"/x86/{walk,xsave_image,cpuid}.o \
+for file in "$objects"/engine/interp/*.o "$objects"/x86/{walk,xsave_image,cpuid,decode,insn_table}.o \
 	"$objects"/engine/bt/{run,return,xstate,exec,stop,vectors,world,stress}.o; do
 	case ${file##*/} in
 	# Creation; the engine's own loop, behind `leave`; and what executes
 	# vector instructions or looks at s.fpu, behind `sync`.
-	create.o | engine.o | handlers.o) ;;
+	create.o | engine.o) ;;
 	block.o | fpu.o | host_stub.o | host_unit.o | masked.o | xsave.o) ;;
 	*) path+=("$file") ;;
 	esac
@@ -33,12 +33,13 @@ head -5 "$TMPDIR/vectors"
 # "object symbol...": _setjmp and longjmp keep general registers, a mutex waits
 # by a system call.
 allowed='
-any _GLOBAL_OFFSET_TABLE_ __stack_chk_fail insn_rows
+any _GLOBAL_OFFSET_TABLE_ __stack_chk_fail log_bug
 access pthread_mutex_lock pthread_mutex_unlock
 branch longjmp
 control longjmp
 cpu _setjmp longjmp
 event _setjmp
+move sched_yield
 '
 # After bt_vectors_leave (interp.leave) or bt_vectors_to_state.
 allowed+='
@@ -49,6 +50,7 @@ run block_find_one bt_cache_drop_all bt_link_chain
 run bt_page_written bt_translate pthread_mutex_lock pthread_mutex_unlock
 stop pthread_mutex_lock pthread_mutex_unlock sched_yield
 system fpu_in_use
+handlers exec_host_unit fpu_handlers
 world interp_world_ops
 '
 # They read a few words, and are compiled for general registers too.

@@ -87,6 +87,7 @@ void emit_address(struct translation *t, unsigned i, unsigned spare)
 {
 	const struct insn *insn = &t->insn[i];
 
+	t->retry = code_here(&t->c);
 	if (insn->base == INSN_REG_RIP ||
 	    (insn->base == INSN_REG_NONE && insn->index == INSN_REG_NONE))
 		emit_constant_address(t, i);
@@ -112,17 +113,13 @@ static uint8_t *branch_slow(struct translation *t, unsigned condition)
 
 /*
  * The half of the linear address space that this operand is most likely in:
- * its generation is compared, and an operand in the other half takes the slow
- * path. Code between STAC and CLAC is after user memory.
+ * its generation is compared, the other's in the cold part. Code between STAC
+ * and CLAC is after user memory.
  */
-static uint32_t data_generation(const struct translation *t)
+static bool is_likely_upper(const struct translation *t)
 {
-	bool is_user =
-		t->flavour.view == MMU_USER ||
-		(t->flavour.view == MMU_SUPERVISOR && t->flavour.has_smap);
-
-	return is_user ? FIELD(cpu.tlb.generation[0]) :
-			 FIELD(cpu.tlb.generation[1]);
+	return t->flavour.view == MMU_SMAP ||
+	       (t->flavour.view == MMU_SUPERVISOR && !t->flavour.has_smap);
 }
 
 static void slow(struct translation *t, unsigned condition, unsigned i,
@@ -131,6 +128,29 @@ static void slow(struct translation *t, unsigned condition, unsigned i,
 	uint8_t *branch = branch_slow(t, condition);
 
 	cold_add(t, COLD_INTERPRET, branch, insn_rip(t, i))->spilled = spilled;
+}
+
+/* Where the comparison of emit_translate fails. */
+static void miss(struct translation *t, unsigned i, const struct cold *model)
+{
+	struct cold *cold;
+
+	if (bt_stress_hits(&t->bt->stress, STRESS_SLOW, 1)) {
+		code_u8(&t->c, 0xe9);
+		code_u32(&t->c, 0);
+		cold_add(t, COLD_INTERPRET, t->c.at - 4, insn_rip(t, i))
+			->spilled = model->spilled;
+		return;
+	}
+	cold = cold_add(t, COLD_MISS, code_jcc_forward(&t->c, COND_A),
+			insn_rip(t, i));
+	cold->spilled = model->spilled;
+	cold->access = model->access;
+	cold->size = model->size;
+	cold->tag = model->tag;
+	cold->is_upper = model->is_upper;
+	cold->retry = t->retry;
+	cold->hit = code_here(&t->c);
 }
 
 void emit_translate(struct translation *t, unsigned i, unsigned size,
@@ -143,16 +163,26 @@ void emit_translate(struct translation *t, unsigned i, unsigned size,
 		((t->flavour.view * MMU_ACCESSES + access) * TLB_ENTRIES) *
 			(uint32_t)sizeof(struct tlb_entry);
 
+	const struct cold model = {
+		.spilled = spare,
+		.access = (uint8_t)access,
+		.size = (uint8_t)size,
+		.tag = table + (uint32_t)offsetof(struct tlb_entry, tag),
+		.is_upper = is_likely_upper(t),
+	};
+
 	_Static_assert(sizeof(struct tlb_entry) == 16, "index shifted by 8");
 	code_store(c, FIELD(spill[0]), spare);
 	code_rr(c, OP_SIZE_32, 0x89, spare, SCRATCH);
 	code_shr32(c, spare, PAGE_SHIFT - 4);
 	code_group1(c, OP_SIZE_32, 4, spare, (TLB_ENTRIES - 1) << 4);
-	code_gs_indexed(c, 0x33, SCRATCH, spare,
-			table + offsetof(struct tlb_entry, tag));
-	code_gs(c, OP_SIZE_64, 0x33, SCRATCH, data_generation(t));
+	code_gs_indexed(c, 0x33, SCRATCH, spare, model.tag);
+	code_gs(c, OP_SIZE_64, 0x33, SCRATCH,
+		model.is_upper ? FIELD(cpu.tlb.generation[1]) :
+				 FIELD(cpu.tlb.generation[0]));
 	code_group1(c, OP_SIZE_64, 7, SCRATCH, (uint32_t)PAGE_SIZE - size);
-	slow(t, COND_A, i, spare);
+	miss(t, i, &model);
+	t->retry = NULL;
 	if (alignment > 1) { /* test r10d, alignment - 1 */
 		code_u8(c, 0x41);
 		code_u8(c, 0xf7);
@@ -178,7 +208,7 @@ void emit_translate_stack(struct translation *t, unsigned i, unsigned size,
 		stack + (uint32_t)offsetof(struct bt_stack, page));
 	code_group1(c, OP_SIZE_64, 7, SCRATCH, (uint32_t)PAGE_SIZE - size);
 	branch = branch_slow(t, COND_A);
-	cold_add(t, COLD_STACK, branch, insn_rip(t, i))->resume = retry;
+	cold_add(t, COLD_STACK, branch, insn_rip(t, i))->retry = retry;
 	code_gs(c, OP_SIZE_64, 0x03, SCRATCH,
 		stack + (uint32_t)offsetof(struct bt_stack, host));
 }

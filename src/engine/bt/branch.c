@@ -287,65 +287,11 @@ void cold_resume_here(struct translation *t, unsigned first)
 	for (unsigned i = first; i < t->colds; i++) {
 		struct cold *cold = &t->cold[i];
 
-		if (cold->kind != COLD_INTERPRET)
+		if (cold->kind > COLD_RECORD)
 			continue;
 		cold->resume = code_here(&t->c);
 		cold->restore_flags = t->flags == FLAGS_IN_RFLAGS;
 	}
-}
-
-/* lea r10, [rip + displacement]: the executable address `target`. */
-static void emit_lea_rip(struct code *c, const uint8_t *target)
-{
-	code_u8(c, 0x4c);
-	code_u8(c, 0x8d);
-	code_u8(c, 0x15);
-	code_rel32(c, target);
-}
-
-static void emit_cold_interpret(struct translation *t, const struct cold *cold)
-{
-	struct code *c = &t->c;
-	uint8_t *after;
-
-	if (cold->spilled != NO_REGISTER)
-		code_load(c, cold->spilled, FIELD(spill[0]));
-	code_constant(c, SCRATCH, cold->rip);
-	code_store(c, FIELD_RIP, SCRATCH);
-	if (!cold->restore_flags) {
-		/* A branch goes on by the dispatcher, wherever it leads. */
-		if (cold->resume)
-			emit_lea_rip(c, cold->resume);
-		else
-			code_constant(c, SCRATCH, 0);
-		code_store(c, FIELD(resume), SCRATCH);
-		code_jump(c, t->bt->stubs.interpret);
-		return;
-	}
-	/* lea r10, [rip + what follows the jump]; 5 + 9 bytes from here */
-	emit_lea_rip(c, code_here(c) + 7);
-	after = c->at - 4;
-	code_store(c, FIELD(resume), SCRATCH);
-	code_jump(c, t->bt->stubs.interpret);
-	code_land(c, after);
-	code_restore_flags(c);
-	code_jump(c, cold->resume);
-}
-
-static void emit_cold_stack(struct translation *t, const struct cold *cold)
-{
-	struct code *c = &t->c;
-
-	/* What the comparison left is the address ^ page. */
-	code_gs(c, OP_SIZE_64, 0x33, SCRATCH,
-		FIELD(stack[0].page) +
-			t->flavour.view * (uint32_t)sizeof(struct bt_stack));
-	code_store(c, FIELD(address), SCRATCH);
-	code_constant(c, SCRATCH, cold->rip);
-	code_store(c, FIELD_RIP, SCRATCH);
-	emit_lea_rip(c, cold->resume);
-	code_store(c, FIELD(resume), SCRATCH);
-	code_jump(c, t->bt->stubs.stack_refill[t->flavour.view]);
 }
 
 void emit_cold(struct translation *t)
@@ -355,21 +301,33 @@ void emit_cold(struct translation *t)
 	for (unsigned i = 0; i < t->colds; i++) {
 		const struct cold *cold = &t->cold[i];
 
-		if (cold->branch)
+		if (cold->branch && cold->kind != COLD_RECORD)
 			code_land(c, cold->branch);
 		switch (cold->kind) {
 		case COLD_INTERPRET:
 			emit_cold_interpret(t, cold);
 			break;
+		case COLD_MISS:
+			emit_cold_miss(t, cold);
+			break;
 		case COLD_STACK:
 			emit_cold_stack(t, cold);
 			break;
 		case COLD_CALLED:
-			emit_lea_rip(c, cold->resume);
+			CODE(c, 0x4c, 0x8d, 0x15); /* lea r10, [rip + ..] */
+			code_rel32(c, cold->resume);
 			CODE(c, 0x41, 0x52); /* push r10 */
 			code_constant(c, SCRATCH, cold->rip);
 			code_store(c, FIELD_RIP, SCRATCH);
 			code_jump(c, t->bt->stubs.attention);
+			break;
+		case COLD_RECORD:
+			emit_cold_record(t, cold);
+			break;
+		case COLD_HERE:
+			code_constant(c, SCRATCH, cold->rip);
+			code_store(c, FIELD_RIP, SCRATCH);
+			code_jump(c, t->bt->stubs.interpret_here);
 			break;
 		case COLD_ATTENTION:
 			code_constant(c, SCRATCH, cold->rip);

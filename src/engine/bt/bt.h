@@ -173,16 +173,42 @@ struct bt_stack {
 /* Why translated code came back to C. */
 enum bt_exit {
 	BT_DISPATCH, /* s.rip is where to go on; exit_link may be patched */
-	BT_INTERPRET, /* one instruction at s.rip, then go on at `resume` */
-	BT_FILL_STACK, /* `address` misses struct bt_stack: fill it, go to `resume`;
-		   * or interpret the instruction at s.rip */
+	BT_INTERPRET_HERE, /* the instruction at s.rip */
 	BT_ATTENTION, /* a poll saw it; s.rip is where to go on */
+	/* From here on `stop` is set. */
+	BT_INTERPRET, /* one instruction, then on behind it */
+	BT_MISS, /* `address` misses the TLB: fill it, or as BT_INTERPRET */
+	BT_REPEAT, /* the same for RSI and RDI of a REP MOVS or STOS */
+	BT_FILL_STACK, /* the same for `address` and struct bt_stack */
 	/* As BT_INTERPRET, with `address`: a function of ours may do it. */
 	BT_XSAVE,
 	BT_XSAVEC,
 	BT_XSAVEOPT,
 	BT_XRSTOR,
 	BT_EXIT_COUNT,
+};
+
+/*
+ * Translated code stops for one instruction that C must have a hand in. In the
+ * code cache, so a copy is taken before anything can drop it. Places are relative
+ * to the record's own in the executable mapping; 0: there is none.
+ */
+struct bt_stop {
+	uint64_t rip;
+	int32_t resume; /* behind the instruction; 0: by the dispatcher */
+	int32_t retry; /* the access again */
+	/* What missed the TLB. It holds address ^ the half's generation. */
+	uint8_t access, size;
+	bool is_upper;
+	bool touches_vectors;
+	bool has_insn; /* struct bt_stop_insn follows */
+	uint8_t length;
+	uint8_t bytes[INSN_MAX_LEN];
+};
+
+struct bt_stop_insn {
+	interp_fn *fn;
+	struct insn insn;
 };
 
 /* Engine events, after the interpreter's. */
@@ -232,6 +258,7 @@ struct bt_vcpu {
 	uint64_t shadow_rsp;
 	uint64_t target; /* of the enter stub */
 	uint64_t resume;
+	const struct bt_stop *stop;
 	uint64_t address;
 	uint64_t exit_link;
 	uint64_t exit_reason;
@@ -305,9 +332,11 @@ struct bt_region {
 struct bt_stubs {
 	void (*enter)(struct bt_vcpu *vcpu);
 	uint8_t *dispatch; /* flags saved; s.rip and exit_link are set */
-	uint8_t *interpret; /* flags saved; s.rip and resume are set */
-	uint8_t *interpret_flags; /* the same, flags in RFLAGS */
-	uint8_t *stack; /* flags saved; s.rip, resume, address are set */
+	uint8_t *interpret; /* flags saved; R10: struct bt_stop */
+	uint8_t *interpret_here; /* flags saved; s.rip is set */
+	uint8_t *miss; /* flags saved; R10: struct bt_stop; address is set */
+	uint8_t *repeat_miss; /* flags saved; stop is set */
+	uint8_t *stack; /* flags saved; stop and address are set */
 	uint8_t *attention; /* flags saved; s.rip is set */
 	uint8_t *call[BT_EXIT_COUNT]; /* from BT_XSAVE; as interpret */
 	uint8_t *lookup[MMU_VIEWS]; /* flags saved; R10: where to go */

@@ -29,7 +29,7 @@ const uint8_t *crossing_bytes(const struct translation *t)
 
 static void interpret_unless_equal(struct translation *t, unsigned i)
 {
-	cold_add(t, COLD_INTERPRET, code_jcc_forward(&t->c, COND_NE),
+	cold_add(t, COLD_HERE, code_jcc_forward(&t->c, COND_NE),
 		 insn_rip(t, i));
 }
 

@@ -668,10 +668,12 @@ static void print_block(const struct bt_check *check)
 }
 
 static const char *const exit_names[] = {
-	[BT_DISPATCH] = "its end",     [BT_INTERPRET] = "the interpreter",
-	[BT_FILL_STACK] = "the stack", [BT_XSAVE] = "XSAVE",
-	[BT_XSAVEC] = "XSAVEC",	       [BT_XSAVEOPT] = "XSAVEOPT",
-	[BT_XRSTOR] = "XRSTOR",	       [BT_ATTENTION] = "attention",
+	[BT_DISPATCH] = "its end",    [BT_INTERPRET] = "the interpreter",
+	[BT_MISS] = "a page",	      [BT_INTERPRET_HERE] = "other bytes",
+	[BT_REPEAT] = "a string",     [BT_FILL_STACK] = "the stack",
+	[BT_XSAVE] = "XSAVE",	      [BT_XSAVEC] = "XSAVEC",
+	[BT_XSAVEOPT] = "XSAVEOPT",   [BT_XRSTOR] = "XRSTOR",
+	[BT_ATTENTION] = "attention",
 };
 
 static const char *const stop_names[] = {

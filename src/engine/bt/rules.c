@@ -471,6 +471,7 @@ bool emit_insn(struct translation *t, unsigned i)
 
 	if (t->offset[i] + insn->len > t->room)
 		emit_crossing_check(t, i);
+	t->retry = NULL;
 	if (is_near_branch(insn)) {
 		emit_branch(t, i);
 		return true;

@@ -12,6 +12,7 @@
 #include "engine/interp/block.h"
 #include "engine/interp/engine.h"
 #include "engine/interp/mmu.h"
+#include "x86/decode.h"
 
 static struct bt_vcpu *bt_of(struct interp *cpu)
 {
@@ -133,6 +134,8 @@ static enum bt_exit run(struct bt_vcpu *vcpu, const void *code)
 	vcpu->bt->stubs.enter(vcpu);
 	bt_vectors_left(vcpu);
 	flags_from_code(vcpu);
+	if (vcpu->exit_reason >= BT_INTERPRET)
+		vcpu->cpu.s.rip = vcpu->stop->rip;
 	vcpu->flavour.view = vcpu->cpu.view; /* which code changes */
 	if (unlikely(vcpu->is_checked))
 		bt_check_left(vcpu);
@@ -226,46 +229,110 @@ static bool is_current(const struct bt_vcpu *vcpu)
 	       bt_flavour_pack(&flavour) == bt_flavour_pack(&vcpu->flavour);
 }
 
-static bool touches_vectors(const struct insn *insn)
+/* May the code go on behind the instruction, which ended at `next`? */
+static bool may_go_on(const struct bt_vcpu *vcpu, uint64_t next, uint32_t drops)
 {
-	switch (insn->op) {
-	case OP_FXSAVE:
-	case OP_FXRSTOR:
-	case OP_XSAVE:
-	case OP_XSAVEC:
-	case OP_XSAVEOPT:
-	case OP_XSAVES:
-	case OP_XRSTOR:
-	case OP_XRSTORS:
-	case OP_XGETBV:
-	case OP_XSETBV:
-		return true;
-	default:
-		return insn_row(insn)->class != CLASS_GENERAL;
-	}
+	return vcpu->cpu.s.rip == next && !must_look(&vcpu->cpu) &&
+	       is_current(vcpu) && atomic_load(&vcpu->bt->drops) == drops;
 }
 
-/* True: the guest goes on behind the instruction, and so may the code. */
-static bool interpret(struct bt_vcpu *vcpu)
+/* The instruction at s.rip, of which no translation is known. */
+static void interpret_here(struct bt_vcpu *vcpu)
+{
+	const struct block *block;
+
+	count(vcpu, BT_INTERPRETED);
+	/* block.c uses vector registers; and whatever it is. */
+	bt_vectors_to_state(vcpu);
+	block = block_find_one(&vcpu->cpu);
+	interp_one(&vcpu->cpu, block);
+	if (block->op[0].insn.op == OP_IRET)
+		bt_note_return(vcpu);
+}
+
+/* Where the record at `stop` has its own instruction, or what it decodes to. */
+static struct bt_stop_insn insn_of(struct bt_vcpu *vcpu,
+				   const struct bt_stop *stop)
+{
+	struct bt_stop_insn insn;
+
+	if (stop->has_insn)
+		return *(const struct bt_stop_insn *)(stop + 1);
+	BUG_ON(insn_decode(&insn.insn, stop->bytes, stop->length,
+			   X86_MODE_64) != stop->length);
+	insn.fn = interp_handler_find(&vcpu->cpu, &insn.insn);
+	return insn;
+}
+
+static const void *place(const struct bt_stop *stop, int32_t from)
+{
+	return from ? (const uint8_t *)stop + from : NULL;
+}
+
+/* The instruction; where the code goes on, or NULL: by the dispatcher. */
+static const void *interpret(struct bt_vcpu *vcpu, const struct bt_stop *stop)
 {
 	struct interp *cpu = &vcpu->cpu;
 	uint32_t drops = atomic_load(&vcpu->bt->drops);
-	const struct block *block;
-	const struct insn *insn;
-	uint64_t next;
+	const void *resume = place(stop, stop->resume);
+	/* A copy: the function may wait while others drop this code. */
+	const struct bt_stop_insn insn = insn_of(vcpu, stop);
+	uint64_t next = stop->rip + stop->length;
 
-	bt_vectors_leave(vcpu);
-	block = block_find_one(cpu);
-	insn = &block->op[0].insn;
-	next = cpu->s.rip + insn->len;
 	count(vcpu, BT_INTERPRETED);
-	if (touches_vectors(insn))
+	if (stop->touches_vectors)
 		bt_vectors_to_state(vcpu);
-	interp_one(cpu, block);
-	if (insn->op == OP_IRET)
+	cpu->next_rip = next;
+	insn.fn(cpu, &insn.insn);
+	cpu->s.rip = cpu->next_rip;
+	cpu->instructions++;
+	if (insn.insn.op == OP_IRET)
 		bt_note_return(vcpu);
-	return cpu->s.rip == next && !must_look(cpu) && is_current(vcpu) &&
-	       atomic_load(&vcpu->bt->drops) == drops;
+	return may_go_on(vcpu, next, drops) ? resume : NULL;
+}
+
+/*
+ * True: the TLB holds [gva, +size) now, and did not before. False: there is no
+ * page, it is not RAM, it has code and is written, or the operand is on two
+ * pages. The interpreter does the access, or faults.
+ */
+static bool fill_tlb(struct bt_vcpu *vcpu, gva_t gva, unsigned size,
+		     enum mmu_access access)
+{
+	struct interp *cpu = &vcpu->cpu;
+	struct walk_fault fault;
+	struct mem_place found;
+
+	return gva_is_canonical(gva) &&
+	       (gva & ~PAGE_MASK) + size <= PAGE_SIZE &&
+	       !tlb_find(cpu, cpu->view, access, gva, 1) &&
+	       mmu_translate(cpu, gva, access, cpu->view, &found, &fault) &&
+	       tlb_find(cpu, cpu->view, access, gva, 1);
+}
+
+static bool fill_missed(struct bt_vcpu *vcpu, const struct bt_stop *stop)
+{
+	gva_t gva = vcpu->address ^ vcpu->cpu.tlb.generation[!stop->is_upper];
+
+	return fill_tlb(vcpu, gva, stop->size, stop->access);
+}
+
+/* REP MOVS and STOS: both operands' pages must be there at once. */
+static bool fill_repeat(struct bt_vcpu *vcpu, const struct bt_stop *stop)
+{
+	struct interp *cpu = &vcpu->cpu;
+	const struct insn *insn =
+		&((const struct bt_stop_insn *)(stop + 1))->insn;
+	unsigned size = insn->operand[0].size;
+	bool is_filled = false;
+
+	if (insn->op == OP_MOVS)
+		is_filled = fill_tlb(vcpu, cpu->s.gpr[RSI], size, MMU_READ);
+	is_filled |= fill_tlb(vcpu, cpu->s.gpr[RDI], size, MMU_WRITE);
+	return is_filled &&
+	       tlb_find(cpu, cpu->view, MMU_WRITE, cpu->s.gpr[RDI], size) &&
+	       (insn->op != OP_MOVS ||
+		tlb_find(cpu, cpu->view, MMU_READ, cpu->s.gpr[RSI], size));
 }
 
 /* True: the stack's page is in struct bt_stack now. */
@@ -274,7 +341,7 @@ static bool fill_stack(struct bt_vcpu *vcpu)
 	struct interp *cpu = &vcpu->cpu;
 	gva_t gva = vcpu->address & PAGE_MASK;
 	struct walk_fault fault;
-	struct mem_place place;
+	struct mem_place found;
 	uint8_t *host;
 
 	count(vcpu, BT_STACK_FILLS);
@@ -284,7 +351,7 @@ static bool fill_stack(struct bt_vcpu *vcpu)
 	if (vcpu->stack[cpu->view].page == gva)
 		return false;
 	if (!gva_is_canonical(gva) ||
-	    !mmu_translate(cpu, gva, MMU_WRITE, cpu->view, &place, &fault))
+	    !mmu_translate(cpu, gva, MMU_WRITE, cpu->view, &found, &fault))
 		return false;
 	/* Only what the TLB keeps may be kept here. */
 	host = tlb_find(cpu, cpu->view, MMU_WRITE, gva, 1);
@@ -294,21 +361,43 @@ static bool fill_stack(struct bt_vcpu *vcpu)
 	return true;
 }
 
-/* Exits that ask for one function. True: it is done, go on at `resume`. */
-static bool call(struct bt_vcpu *vcpu, enum bt_exit reason)
+/*
+ * Where the code goes on after it stopped for one instruction: the access again,
+ * behind what a function of ours has done, or wherever the interpreter says.
+ */
+static const void *serve_stop(struct bt_vcpu *vcpu, enum bt_exit reason)
 {
+	const struct bt_stop *stop = vcpu->stop;
+	const void *retry = place(stop, stop->retry);
+	const void *resume = place(stop, stop->resume);
+
 	switch (reason) {
+	case BT_MISS:
+		if (retry && fill_missed(vcpu, stop))
+			return retry;
+		break;
+	case BT_REPEAT:
+		if (fill_repeat(vcpu, stop))
+			return retry;
+		break;
 	case BT_FILL_STACK:
-		return fill_stack(vcpu);
+		if (fill_stack(vcpu))
+			return retry;
+		break;
 	case BT_XSAVE:
 	case BT_XSAVEC:
 	case BT_XSAVEOPT:
-		return bt_xsave(vcpu, reason);
+		if (bt_xsave(vcpu, reason))
+			return resume;
+		break;
 	case BT_XRSTOR:
-		return bt_xrstor(vcpu);
+		if (bt_xrstor(vcpu))
+			return resume;
+		break;
 	default:
-		return false;
+		break;
 	}
+	return interpret(vcpu, stop);
 }
 
 /* Translated code, until it wants to go where no code of it is known yet. */
@@ -317,23 +406,26 @@ static void run_translated(struct bt_vcpu *vcpu, uint64_t *link)
 	const void *code = find_code(vcpu, *link, vcpu->link_drops);
 
 	*link = 0;
+	if (!code)
+		interpret_here(vcpu);
 	while (code) {
 		enum bt_exit reason = run(vcpu, code);
 
-		code = (const void *)vcpu->resume;
-		if (reason == BT_DISPATCH) {
+		switch (reason) {
+		case BT_DISPATCH:
 			*link = vcpu->is_checked ? 0 : vcpu->exit_link;
 			vcpu->link_drops = atomic_load(&vcpu->bt->drops);
 			return;
+		case BT_ATTENTION:
+			return;
+		case BT_INTERPRET_HERE:
+			interpret_here(vcpu);
+			return;
+		default:
+			code = serve_stop(vcpu, reason);
+			break;
 		}
-		if (reason == BT_ATTENTION)
-			return;
-		if (call(vcpu, reason))
-			continue;
-		if (!interpret(vcpu) || reason == BT_FILL_STACK || !code)
-			return;
 	}
-	interpret(vcpu);
 }
 
 void bt_run_code(struct interp *cpu)

@@ -144,7 +144,7 @@ static void do_part(struct code *c, bool is_movs, unsigned log)
 	}
 }
 
-/* Flags saved; s.rip and resume are set, as for stubs.interpret. */
+/* Flags saved; s.rip, resume and stop are set. */
 static void make_repeat(struct code *c, struct bt_vm *bt, unsigned view,
 			bool is_movs, unsigned log)
 {
@@ -175,7 +175,7 @@ static void make_repeat(struct code *c, struct bt_vm *bt, unsigned view,
 		if (slow[i])
 			code_land(c, slow[i]);
 	back_all(c, is_movs);
-	code_jump(c, bt->stubs.interpret);
+	code_jump(c, bt->stubs.repeat_miss);
 }
 
 void bt_string_stubs_make(struct code *c, struct bt_vm *bt)
@@ -198,15 +198,19 @@ static void emit_repeated(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
 	struct code *c = &t->c;
-	uint8_t *resume;
+	uint8_t *resume, *stub;
 
 	code_constant(c, SCRATCH, insn_rip(t, i));
 	code_store(c, FIELD_RIP, SCRATCH);
 	CODE(c, 0x4c, 0x8d, 0x15, 0, 0, 0, 0); /* lea r10, [rip + ..] */
 	resume = c->at - 4;
 	code_store(c, FIELD(resume), SCRATCH);
-	code_jump(c, t->bt->stubs.repeat[t->flavour.view][insn->op == OP_MOVS]
-					[log2_of(insn->operand[0].size)]);
+	stub = t->bt->stubs.repeat[t->flavour.view][insn->op == OP_MOVS]
+				  [log2_of(insn->operand[0].size)];
+	CODE(c, 0x4c, 0x8d, 0x15, 0, 0, 0, 0);
+	cold_add(t, COLD_RECORD, c->at - 4, insn_rip(t, i))->retry = stub;
+	code_store(c, FIELD(stop), SCRATCH);
+	code_jump(c, stub);
 	code_land(c, resume);
 }
 
@@ -226,6 +230,7 @@ static void emit_single(struct translation *t, unsigned i)
 	unsigned size = insn->operand[0].size, reg = is_store ? RDI : RSI;
 	struct code *c = &t->c;
 
+	t->retry = code_here(c);
 	code_move(c, SCRATCH, reg);
 	emit_translate(t, i, size, is_store ? MMU_WRITE : MMU_READ, R15, true,
 		       1);

@@ -172,16 +172,23 @@ void bt_stubs_make(struct bt_vm *bt)
 	make_enter(&c);
 	bt->stubs.dispatch = code_here(&c);
 	make_leave(&c, BT_DISPATCH);
-	bt->stubs.interpret_flags = code_here(&c);
-	code_save_flags(&c);
 	bt->stubs.interpret = code_here(&c);
+	code_store(&c, FIELD(stop), SCRATCH);
 	make_leave(&c, BT_INTERPRET);
+	bt->stubs.interpret_here = code_here(&c);
+	make_leave(&c, BT_INTERPRET_HERE);
+	bt->stubs.miss = code_here(&c);
+	code_store(&c, FIELD(stop), SCRATCH);
+	make_leave(&c, BT_MISS);
+	bt->stubs.repeat_miss = code_here(&c);
+	make_leave(&c, BT_REPEAT);
 	bt->stubs.stack = code_here(&c);
 	make_leave(&c, BT_FILL_STACK);
 	bt->stubs.attention = code_here(&c);
 	make_leave(&c, BT_ATTENTION);
 	for (unsigned reason = BT_XSAVE; reason < BT_EXIT_COUNT; reason++) {
 		bt->stubs.call[reason] = code_here(&c);
+		code_store(&c, FIELD(stop), SCRATCH);
 		make_leave(&c, (enum bt_exit)reason);
 	}
 	bt->stubs.missed = code_here(&c);

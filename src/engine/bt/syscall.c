@@ -151,7 +151,7 @@ static void make_sysret(struct code *c, struct bt_vm *bt)
 	for (unsigned i = 0; i < ARRAY_SIZE(slow); i++)
 		code_land(c, slow[i]);
 	reload(c);
-	code_jump(c, bt->stubs.interpret);
+	code_jump(c, bt->stubs.interpret_here);
 }
 
 /* --- IRET ------------------------------------------------------------------- */
@@ -332,7 +332,7 @@ static void make_iret(struct code *c, struct bt_vm *bt, unsigned view)
 	code_load(c, RBX, FIELD(spill[3]));
 	code_constant(c, SCRATCH, 0);
 	code_store(c, FIELD(resume), SCRATCH);
-	code_jump(c, bt->stubs.interpret);
+	code_jump(c, bt->stubs.interpret_here);
 }
 
 void bt_transfer_stubs_make(struct code *c, struct bt_vm *bt)

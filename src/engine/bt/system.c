@@ -437,16 +437,11 @@ static enum carried emit_load_control(struct translation *t, unsigned i)
 static void emit_call_c(struct translation *t, unsigned i, enum bt_exit reason)
 {
 	struct code *c = &t->c;
-	uint8_t *resume;
 
 	code_store(c, FIELD(address), SCRATCH);
-	code_constant(c, SCRATCH, insn_rip(t, i));
-	code_store(c, FIELD_RIP, SCRATCH);
 	CODE(c, 0x4c, 0x8d, 0x15, 0, 0, 0, 0); /* lea r10, [rip + ..] */
-	resume = c->at - 4;
-	code_store(c, FIELD(resume), SCRATCH);
+	cold_add(t, COLD_RECORD, c->at - 4, insn_rip(t, i));
 	code_jump(c, t->bt->stubs.call[reason]);
-	code_land(c, resume);
 }
 
 static enum carried emit_xstate(struct translation *t, unsigned i)

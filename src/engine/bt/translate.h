@@ -14,7 +14,10 @@ enum flags_at {
 /* A piece to be emitted behind the block: what seldom runs. */
 enum cold_kind {
 	COLD_INTERPRET, /* the instruction, then on at `resume` */
-	COLD_STACK, /* fill struct bt_stack, then again at `resume` */
+	COLD_MISS, /* fill the TLB and again at `retry`, or as above */
+	COLD_STACK, /* fill struct bt_stack and again at `retry`, or as above */
+	COLD_RECORD, /* the struct bt_stop for `branch`, a LEA's displacement */
+	COLD_HERE, /* whatever instruction is at `rip` now */
 	COLD_ATTENTION, /* leave at `rip` */
 	COLD_CALLED, /* the same behind a CALL that returns to `resume` */
 	COLD_ASK, /* link `link`, to `rip`: the dispatcher may chain it */
@@ -24,11 +27,17 @@ enum cold_kind {
 struct cold {
 	enum cold_kind kind;
 	uint8_t *branch; /* displacement to land here */
-	uint8_t *resume; /* executable; NULL until known */
+	uint8_t *resume; /* executable; NULL: by the dispatcher */
+	uint8_t *retry; /* executable; NULL: not possible */
 	uint64_t rip;
 	unsigned spilled; /* register to reload from spill[0] */
 	bool restore_flags; /* before going on at `resume` */
 	unsigned link;
+	/* COLD_MISS: what was looked for, where; `hit`: it is there */
+	uint8_t access, size;
+	bool is_upper;
+	uint32_t tag;
+	uint8_t *hit;
 };
 
 #define TRANSLATE_INSNS_MAX 48
@@ -63,6 +72,7 @@ struct translation {
 	uint32_t live_after[TRANSLATE_INSNS_MAX]; /* status flags */
 
 	enum flags_at flags;
+	uint8_t *retry; /* of the access that emit_translate comes to next */
 	struct cold cold[TRANSLATE_COLD_MAX];
 	unsigned colds;
 	uint64_t interpreted; /* a bit per instruction: always, as a whole */
@@ -97,7 +107,10 @@ void emit_translate(struct translation *t, unsigned i, unsigned size,
 void emit_translate_stack(struct translation *t, unsigned i, unsigned size,
 			  uint8_t *retry);
 
-/* R10 = effective address of the memory operand of instruction i. */
+/*
+ * R10 = effective address of the memory operand of instruction i. An access
+ * that misses begins here again, when emit_translate follows.
+ */
 void emit_address(struct translation *t, unsigned i, unsigned spare);
 
 /* True for [RSP + displacement] alone, without FS or GS. */
@@ -116,9 +129,16 @@ void emit_interpret(struct translation *t, unsigned i);
 /* Adds a cold part whose branch is to be landed. */
 struct cold *cold_add(struct translation *t, enum cold_kind kind,
 		      uint8_t *branch, uint64_t rip);
-/* The instruction is complete: interpreted ones go on here. */
+/* The instruction is complete: those that C did go on here. */
 void cold_resume_here(struct translation *t, unsigned first);
 void emit_cold(struct translation *t);
+
+/* --- leave.c: the cold parts that leave for one instruction --- */
+
+void emit_cold_interpret(struct translation *t, const struct cold *cold);
+void emit_cold_miss(struct translation *t, const struct cold *cold);
+void emit_cold_stack(struct translation *t, const struct cold *cold);
+void emit_cold_record(struct translation *t, const struct cold *cold);
 
 /* --- flags --- */
 
