@@ -196,8 +196,7 @@ void emit_translate(struct translation *t, unsigned i, unsigned size,
 		code_load(c, spare, FIELD(spill[0]));
 }
 
-void emit_translate_stack(struct translation *t, unsigned i, unsigned size,
-			  uint8_t *retry)
+uint8_t *emit_stack_check(struct translation *t, unsigned size)
 {
 	struct code *c = &t->c;
 	uint32_t stack = FIELD(stack[0]) +
@@ -208,7 +207,15 @@ void emit_translate_stack(struct translation *t, unsigned i, unsigned size,
 		stack + (uint32_t)offsetof(struct bt_stack, page));
 	code_group1(c, OP_SIZE_64, 7, SCRATCH, (uint32_t)PAGE_SIZE - size);
 	branch = branch_slow(t, COND_A);
-	cold_add(t, COLD_STACK, branch, insn_rip(t, i))->retry = retry;
 	code_gs(c, OP_SIZE_64, 0x03, SCRATCH,
 		stack + (uint32_t)offsetof(struct bt_stack, host));
+	return branch;
+}
+
+void emit_translate_stack(struct translation *t, unsigned i, unsigned size,
+			  uint8_t *retry)
+{
+	uint8_t *branch = emit_stack_check(t, size);
+
+	cold_add(t, COLD_STACK, branch, insn_rip(t, i))->retry = retry;
 }

@@ -329,6 +329,9 @@ void emit_cold(struct translation *t)
 			code_store(c, FIELD_RIP, SCRATCH);
 			code_jump(c, t->bt->stubs.interpret_here);
 			break;
+		case COLD_RUN:
+			emit_cold_run(t, cold);
+			break;
 		case COLD_ATTENTION:
 			code_constant(c, SCRATCH, cold->rip);
 			code_store(c, FIELD_RIP, SCRATCH);

@@ -183,16 +183,35 @@ static inline void code_constant(struct code *c, unsigned reg, uint64_t value)
 	}
 }
 
+/* ModRM's mod for a displacement: none where the base can do without. */
+static inline unsigned code_mod(unsigned base, int32_t displacement)
+{
+	if (!displacement && (base & 7) != 5)
+		return 0;
+	return displacement == (int8_t)displacement ? 0x40 : 0x80;
+}
+
+static inline void code_displacement(struct code *c, unsigned mod,
+				     int32_t displacement)
+{
+	if (mod == 0x40)
+		code_u8(c, (uint8_t)displacement);
+	else if (mod == 0x80)
+		code_u32(c, (uint32_t)displacement);
+}
+
 /* LEA to, [base + displacement], 64 bits; flags stay. */
 static inline void code_lea(struct code *c, unsigned to, unsigned base,
 			    int32_t displacement)
 {
+	unsigned mod = code_mod(base, displacement);
+
 	code_u8(c, 0x48 | to >> 3 << 2 | base >> 3);
 	code_u8(c, 0x8d);
-	code_u8(c, 0x80 | (to & 7) << 3 | (base & 7));
+	code_u8(c, mod | (to & 7) << 3 | (base & 7));
 	if ((base & 7) == 4)
 		code_u8(c, 0x24);
-	code_u32(c, (uint32_t)displacement);
+	code_displacement(c, mod, displacement);
 }
 
 #define NO_REGISTER 255
@@ -206,13 +225,21 @@ static inline void code_lea_full(struct code *c, bool wide, unsigned to,
 	unsigned b = base == NO_REGISTER ? 5 : base;
 	unsigned i = index == NO_REGISTER ? 4 : index;
 	unsigned rex = wide << 3 | to >> 3 << 2 | i >> 3 << 1 | b >> 3;
+	unsigned mod = base == NO_REGISTER ? 0 : code_mod(b, displacement);
 
 	if (rex)
 		code_u8(c, 0x40 | rex);
 	code_u8(c, 0x8d);
-	code_u8(c, (base == NO_REGISTER ? 0 : 0x80) | (to & 7) << 3 | 4);
-	code_u8(c, log << 6 | (i & 7) << 3 | (b & 7));
-	code_u32(c, (uint32_t)displacement);
+	if (index == NO_REGISTER && base != NO_REGISTER && (b & 7) != 4) {
+		code_u8(c, mod | (to & 7) << 3 | (b & 7));
+	} else {
+		code_u8(c, mod | (to & 7) << 3 | 4);
+		code_u8(c, log << 6 | (i & 7) << 3 | (b & 7));
+	}
+	if (base == NO_REGISTER)
+		code_u32(c, (uint32_t)displacement);
+	else
+		code_displacement(c, mod, displacement);
 }
 
 /* Branches to code that exists; Jcc by condition. */

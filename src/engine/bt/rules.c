@@ -187,6 +187,10 @@ static const struct operand *memory_operand(const struct insn *insn)
 	return NULL;
 }
 
+/* Those in registers of their own that can be an index without a SIB byte. */
+#define LOADABLE \
+	(0xffff & ~(uint32_t)(BIT(RSP) | BIT(R10) | BIT(R11) | BIT(R12)))
+
 /* A register that is only written, whole, by a load: it can be spared. */
 static unsigned loaded_register(const struct insn *insn)
 {
@@ -204,7 +208,7 @@ static unsigned loaded_register(const struct insn *insn)
 		address |= BIT(insn->index);
 	if (address & BIT(to->reg))
 		return NO_REGISTER;
-	return spare_register(~(uint32_t)BIT(to->reg));
+	return LOADABLE & BIT(to->reg) ? to->reg : NO_REGISTER;
 }
 
 void emit_operand_address(struct translation *t, unsigned i,
@@ -323,119 +327,6 @@ static void emit_lea(struct translation *t, unsigned i)
 		code_move(&t->c, to->reg == RSP ? GUEST_RSP : to->reg, SCRATCH);
 }
 
-/* --- the stack --------------------------------------------------------------- */
-
-/* op reg, [r10] or the other way round, 64 bits. */
-static void emit_at_scratch(struct code *c, unsigned opcode, unsigned reg)
-{
-	code_u8(c, 0x49 | reg >> 3 << 2);
-	code_u8(c, opcode);
-	code_u8(c, (reg & 7) << 3 | 2);
-}
-
-static void emit_store_pushed(struct translation *t, const struct insn *insn)
-{
-	const struct operand *from = &insn->operand[0];
-	struct code *c = &t->c;
-
-	if (from->kind == OPND_IMM) {
-		code_u8(c, 0x49); /* mov qword [r10], imm32 */
-		code_u8(c, 0xc7);
-		code_u8(c, 0x02);
-		code_u32(c, (uint32_t)insn->imm);
-	} else if (from->reg == R10 || from->reg == R11) {
-		code_store(c, FIELD(spill[0]), RAX);
-		code_load(c, RAX, FIELD_GPR(from->reg));
-		emit_at_scratch(c, 0x89, RAX);
-		code_load(c, RAX, FIELD(spill[0]));
-	} else {
-		emit_at_scratch(c, 0x89,
-				from->reg == RSP ? GUEST_RSP : from->reg);
-	}
-}
-
-static void emit_push(struct translation *t, unsigned i)
-{
-	struct code *c = &t->c;
-	uint8_t *retry;
-
-	need_flags_saved(t, t->live_after[i]);
-	retry = code_here(c);
-	code_lea(c, SCRATCH, GUEST_RSP, -8);
-	emit_translate_stack(t, i, 8, retry);
-	emit_store_pushed(t, &t->insn[i]);
-	code_lea(c, GUEST_RSP, GUEST_RSP, -8);
-}
-
-/* PUSH of a word in memory. */
-static void emit_push_memory(struct translation *t, unsigned i)
-{
-	struct code *c = &t->c;
-
-	need_flags_saved(t, t->live_after[i]);
-	emit_operand_address(t, i, &t->insn[i].operand[0]);
-	emit_at_scratch(c, 0x8b, SCRATCH);
-	code_store(c, FIELD(spill[1]), SCRATCH);
-	emit_push_spilled(t, i);
-}
-
-static void emit_pop(struct translation *t, unsigned i)
-{
-	unsigned reg = t->insn[i].operand[0].reg;
-	struct code *c = &t->c;
-	uint8_t *retry;
-
-	need_flags_saved(t, t->live_after[i]);
-	retry = code_here(c);
-	code_move(c, SCRATCH, GUEST_RSP);
-	emit_translate_stack(t, i, 8, retry);
-	if (reg == RSP) {
-		emit_at_scratch(c, 0x8b, GUEST_RSP);
-		return;
-	}
-	if (reg == R10 || reg == R11) {
-		emit_at_scratch(c, 0x8b, SCRATCH);
-		code_store(c, FIELD_GPR(reg), SCRATCH);
-	} else {
-		emit_at_scratch(c, 0x8b, reg);
-	}
-	code_lea(c, GUEST_RSP, GUEST_RSP, 8);
-}
-
-static void emit_leave(struct translation *t, unsigned i)
-{
-	struct code *c = &t->c;
-	uint8_t *retry;
-
-	need_flags_saved(t, t->live_after[i]);
-	retry = code_here(c);
-	code_move(c, SCRATCH, RBP);
-	emit_translate_stack(t, i, 8, retry);
-	code_lea(c, GUEST_RSP, RBP, 8);
-	emit_at_scratch(c, 0x8b, RBP);
-}
-
-static bool emit_stack(struct translation *t, unsigned i)
-{
-	const struct insn *insn = &t->insn[i];
-	const struct operand *operand = &insn->operand[0];
-	bool is_simple = insn->opsize == 8 && (operand->kind == OPND_REG ||
-					       operand->kind == OPND_IMM);
-
-	if (insn->op == OP_PUSH && is_simple)
-		emit_push(t, i);
-	else if (insn->op == OP_PUSH && insn->opsize == 8 &&
-		 operand->kind == OPND_MEM)
-		emit_push_memory(t, i);
-	else if (insn->op == OP_POP && is_simple)
-		emit_pop(t, i);
-	else if (insn->op == OP_LEAVE && insn->opsize == 8)
-		emit_leave(t, i);
-	else
-		return false;
-	return true;
-}
-
 /* --- all --------------------------------------------------------------------- */
 
 void emit_interpret(struct translation *t, unsigned i)
@@ -469,6 +360,8 @@ bool emit_insn(struct translation *t, unsigned i)
 	const struct insn_row *row = insn_row(insn);
 	unsigned first_cold = t->colds;
 
+	if (i < t->merged)
+		return false;
 	if (t->offset[i] + insn->len > t->room)
 		emit_crossing_check(t, i);
 	t->retry = NULL;

@@ -238,7 +238,7 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)
 	t.rip = vcpu->cpu.s.rip;
 	t.host = host;
 	t.room = (unsigned)(PAGE_SIZE - (t.rip & ~PAGE_MASK));
-	t.colds = t.looks = t.links = 0;
+	t.colds = t.looks = t.links = t.merged = 0;
 	t.interpreted = 0;
 	decode_block(&t);
 	if (!t.count)

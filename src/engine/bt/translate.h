@@ -18,6 +18,7 @@ enum cold_kind {
 	COLD_STACK, /* fill struct bt_stack and again at `retry`, or as above */
 	COLD_RECORD, /* the struct bt_stop for `branch`, a LEA's displacement */
 	COLD_HERE, /* whatever instruction is at `rip` now */
+	COLD_RUN, /* PUSHes or POPs one by one, then on at `resume` */
 	COLD_ATTENTION, /* leave at `rip` */
 	COLD_CALLED, /* the same behind a CALL that returns to `resume` */
 	COLD_ASK, /* link `link`, to `rip`: the dispatcher may chain it */
@@ -38,6 +39,8 @@ struct cold {
 	bool is_upper;
 	uint32_t tag;
 	uint8_t *hit;
+	unsigned first, count; /* of a run */
+	enum flags_at flags; /* at its start */
 };
 
 #define TRANSLATE_INSNS_MAX 48
@@ -71,6 +74,7 @@ struct translation {
 	uint16_t offset[TRANSLATE_INSNS_MAX + 1]; /* of insn i in bytes */
 	uint32_t live_after[TRANSLATE_INSNS_MAX]; /* status flags */
 
+	unsigned merged; /* instructions before this one are emitted */
 	enum flags_at flags;
 	uint8_t *retry; /* of the access that emit_translate comes to next */
 	struct cold cold[TRANSLATE_COLD_MAX];
@@ -106,6 +110,9 @@ void emit_translate(struct translation *t, unsigned i, unsigned size,
 /* The same for an address on the stack's page: no spare register. */
 void emit_translate_stack(struct translation *t, unsigned i, unsigned size,
 			  uint8_t *retry);
+
+/* R10 = the host address, or by the branch that is returned with R10 ^ page. */
+uint8_t *emit_stack_check(struct translation *t, unsigned size);
 
 /*
  * R10 = effective address of the memory operand of instruction i. An access
@@ -164,6 +171,12 @@ void emit_branch(struct translation *t, unsigned i);
 bool emit_insn(struct translation *t, unsigned i);
 /* To `rip` by a direct jump at the end of the block, after instruction i. */
 void emit_goto(struct translation *t, unsigned i, uint64_t rip);
+
+/* --- stack.c --- */
+
+/* Instruction i, and those that it is merged with. False: it is none of them. */
+bool emit_stack(struct translation *t, unsigned i);
+void emit_cold_run(struct translation *t, const struct cold *cold);
 
 /* --- crossing.c --- */
 
