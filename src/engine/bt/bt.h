@@ -123,7 +123,7 @@ struct bt_block {
  *
  * A dropped block has BT_NO_ID in its code. A slot of no id holds 0.
  */
-#define BT_EXEC_LOWER 512
+#define BT_EXEC_LOWER 4096
 #define BT_EXEC_UPPER 4096
 #define BT_EXEC	      (BT_EXEC_LOWER + BT_EXEC_UPPER)
 #define BT_NO_ID      0xffffffffu
@@ -139,11 +139,12 @@ static inline unsigned bt_exec_slot(uint64_t rip)
  * and may be switched back to (interp/tlb.c's banks). */
 struct bt_exec_bank {
 	uint64_t generation; /* 0: none */
+	uint64_t used; /* as bt_vcpu.has_ids */
 	uint32_t id[BT_EXEC_LOWER];
 };
 
 /* Indirect branches look here first: per view, by RIP. */
-#define BT_JUMPS 1024
+#define BT_JUMPS 4096
 
 struct bt_jump {
 	uint64_t rip;
@@ -278,7 +279,8 @@ struct bt_vcpu {
 	uint64_t generation[2];
 	uint32_t page_flushes;
 	uint16_t last_generation;
-	bool has_ids[MMU_VIEWS][2]; /* in either half of `exec` */
+	/* Which runs of 64 slots of either half of `exec` may hold ids. */
+	uint64_t has_ids[MMU_VIEWS][2];
 	struct bt_exec_bank bank[BT_EXEC_BANKS];
 	unsigned next_bank;
 	uint8_t *shadow; /* mapping of the shadow stack */
@@ -371,6 +373,8 @@ struct bt_vm {
 	 * has_code is read without the lock. */
 	struct bt_page **page;
 	_Atomic bool *has_code;
+	/* Somebody may hold the right to write the page: world.c, dirty. */
+	_Atomic bool *is_writable;
 	_Atomic bool is_stopped; /* the world */
 	_Atomic uint32_t drops; /* how often code was dropped */
 	struct bt_stress stress; /* set before there are vCPUs */
@@ -427,7 +431,7 @@ static inline uint32_t bt_page_of(const struct bt_vm *bt, const uint8_t *host)
 }
 
 /* Makes sure that nobody writes the page unseen. Lock held; stops the world
- * when the page had no code before. */
+ * when the page had no code before and may be written. */
 int bt_page_watch(struct bt_vcpu *vcpu, uint32_t page);
 /* Drops what is no longer what it was made from; how many blocks. No lock held. */
 unsigned bt_page_written(struct bt_vm *bt, uint32_t page);

@@ -29,17 +29,24 @@ static void copy_ids(uint32_t *to, const uint32_t *from, uint64_t count)
 			 : "memory");
 }
 
+#define RUN 64 /* slots; a bit in has_ids */
+
+_Static_assert(BT_EXEC_LOWER == 64 * RUN && BT_EXEC_UPPER == 64 * RUN,
+	       "a word of bits each");
+
+static uint64_t run_bit(uint64_t rip)
+{
+	return BIT(bt_exec_slot(rip) / RUN % 64);
+}
+
 static void clear_half(struct bt_vcpu *vcpu, unsigned view, unsigned half)
 {
-	uint32_t *id = vcpu->exec[view];
+	uint32_t *id = vcpu->exec[view] + (half ? BT_EXEC_LOWER : 0);
+	uint64_t used = vcpu->has_ids[view][half];
 
-	if (!vcpu->has_ids[view][half])
-		return;
-	vcpu->has_ids[view][half] = false;
-	if (half)
-		clear_ids(id + BT_EXEC_LOWER, BT_EXEC_UPPER);
-	else
-		clear_ids(id, BT_EXEC_LOWER);
+	for (; used; used &= used - 1)
+		clear_ids(id + RUN * __builtin_ctzll(used), RUN);
+	vcpu->has_ids[view][half] = 0;
 }
 
 static void forget_banks(struct bt_vcpu *vcpu)
@@ -64,6 +71,15 @@ static struct bt_exec_bank *find_bank(struct bt_vcpu *vcpu, uint64_t generation)
 	return NULL;
 }
 
+static void copy_used(uint32_t *to, const uint32_t *from, uint64_t used)
+{
+	for (; used; used &= used - 1) {
+		unsigned first = RUN * (unsigned)__builtin_ctzll(used);
+
+		copy_ids(to + first, from + first, RUN);
+	}
+}
+
 static void save_user(struct bt_vcpu *vcpu)
 {
 	struct bt_exec_bank *bank = find_bank(vcpu, vcpu->generation[0]);
@@ -71,7 +87,8 @@ static void save_user(struct bt_vcpu *vcpu)
 	if (!bank)
 		bank = &vcpu->bank[vcpu->next_bank++ % BT_EXEC_BANKS];
 	bank->generation = vcpu->generation[0];
-	copy_ids(bank->id, vcpu->exec[MMU_USER], BT_EXEC_LOWER);
+	bank->used = vcpu->has_ids[MMU_USER][0];
+	copy_used(bank->id, vcpu->exec[MMU_USER], bank->used);
 }
 
 static void switch_lower(struct bt_vcpu *vcpu, uint64_t generation)
@@ -84,8 +101,8 @@ static void switch_lower(struct bt_vcpu *vcpu, uint64_t generation)
 		clear_half(vcpu, view, 0);
 	bank = find_bank(vcpu, generation);
 	if (bank) {
-		copy_ids(vcpu->exec[MMU_USER], bank->id, BT_EXEC_LOWER);
-		vcpu->has_ids[MMU_USER][0] = true;
+		copy_used(vcpu->exec[MMU_USER], bank->id, bank->used);
+		vcpu->has_ids[MMU_USER][0] = bank->used;
 	}
 }
 
@@ -158,7 +175,7 @@ void bt_exec_enter(struct bt_vcpu *vcpu, uint64_t rip, uint32_t code)
 	if (id == BT_NO_ID)
 		return;
 	vcpu->exec[view][bt_exec_slot(rip)] = id;
-	vcpu->has_ids[view][rip >> 63] = true;
+	vcpu->has_ids[view][rip >> 63] |= run_bit(rip);
 }
 
 /* --- indirect branches ------------------------------------------------------ */

@@ -62,8 +62,13 @@ int bt_page_watch(struct bt_vcpu *vcpu, uint32_t page)
 	}
 	if (atomic_load(&bt->has_code[page]))
 		return 0;
-	bt_stop_world(bt, vcpu);
+	/* Who comes for the right from here on sees it; and who had it is seen
+	 * here: a pair with world.c, dirty. */
 	atomic_store(&bt->has_code[page], true);
+	if (!atomic_load(&bt->is_writable[page]))
+		return 0;
+	bt_stop_world(bt, vcpu);
+	atomic_store(&bt->is_writable[page], false);
 	for (unsigned i = 0; i < vm->vcpu_count; i++)
 		if (vm->vcpus[i]->engine)
 			forbid_writing(vm->vcpus[i]->engine, host);

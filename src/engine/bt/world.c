@@ -67,6 +67,10 @@ static bool dirty(void *world, gpa_t gpa)
 	if (slot.is_logged)
 		memory_mark_dirty(&bt->vm->memory, offset, PAGE_SIZE);
 	index = offset >> PAGE_SHIFT;
+	/* Before the look at has_code: a pair with bt_page_watch. */
+	if (!atomic_load_explicit(&bt->is_writable[index],
+				  memory_order_relaxed))
+		atomic_store(&bt->is_writable[index], true);
 	if (likely(!atomic_load(&bt->has_code[index]) &&
 		   !bt_stress_chooses(&bt->stress, STRESS_SMC, index)))
 		return true;
