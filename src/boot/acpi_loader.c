@@ -85,30 +85,32 @@ static void add_pointer(struct script *script, const char *in, uint32_t offset,
 	command->pointer.size = size;
 }
 
+/* The byte is zero until firmware has summed up: OVMF counts it in. */
 static void add_checksum(struct script *script, const char *file,
-			 uint32_t offset, uint32_t start, uint32_t length)
+			 uint8_t *bytes, uint32_t offset, uint32_t start,
+			 uint32_t length)
 {
 	struct command *command = next(script, ADD_CHECKSUM);
 
+	bytes[offset] = 0;
 	strcpy(command->checksum.file, file);
 	command->checksum.offset = offset;
 	command->checksum.start = start;
 	command->checksum.length = length;
 }
 
-static void add_table(struct script *script, const uint8_t *tables, uint32_t at)
+static void add_table(struct script *script, uint8_t *tables, uint32_t at)
 {
 	if (memcmp(tables + at, "FACP", 4) == 0) {
 		add_pointer(script, ACPI_FILE_TABLES, at + FADT_FACS, 4);
 		add_pointer(script, ACPI_FILE_TABLES, at + FADT_DSDT, 4);
 		add_pointer(script, ACPI_FILE_TABLES, at + FADT_X_DSDT, 8);
 	}
-	add_checksum(script, ACPI_FILE_TABLES, at + CHECKSUM, at,
+	add_checksum(script, ACPI_FILE_TABLES, tables, at + CHECKSUM, at,
 		     load_u32(tables + at + 4));
 }
 
-static void write_script(struct script *script, const uint8_t *rsdp,
-			 const uint8_t *tables)
+static void write_script(struct script *script, uint8_t *rsdp, uint8_t *tables)
 {
 	uint32_t xsdt = load_u64(rsdp + RSDP_XSDT);
 	uint32_t end = xsdt + load_u32(tables + xsdt + 4);
@@ -119,11 +121,11 @@ static void write_script(struct script *script, const uint8_t *rsdp,
 		add_pointer(script, ACPI_FILE_TABLES, at, 8);
 		add_table(script, tables, load_u64(tables + at));
 	}
-	add_checksum(script, ACPI_FILE_TABLES, xsdt + CHECKSUM, xsdt,
+	add_checksum(script, ACPI_FILE_TABLES, tables, xsdt + CHECKSUM, xsdt,
 		     end - xsdt);
 	add_pointer(script, ACPI_FILE_RSDP, RSDP_XSDT, 8);
-	add_checksum(script, ACPI_FILE_RSDP, 8, 0, 20);
-	add_checksum(script, ACPI_FILE_RSDP, 32, 0, RSDP_SIZE);
+	add_checksum(script, ACPI_FILE_RSDP, rsdp, 8, 0, 20);
+	add_checksum(script, ACPI_FILE_RSDP, rsdp, 32, 0, RSDP_SIZE);
 }
 
 int acpi_files_build(const struct acpi_board *board, struct acpi_files *files)

@@ -51,7 +51,8 @@ static void run(struct acpi_files *f, const char *command)
 		memcpy(bytes + offset, &value, command[120]);
 		break;
 	case 3:
-		bytes[load_u32(command + 60)] -= sum(
+		/* As OVMF: SeaBIOS would subtract. */
+		bytes[load_u32(command + 60)] = -sum(
 			bytes + load_u32(command + 64), load_u32(command + 68));
 		break;
 	default:
