@@ -208,14 +208,14 @@ static int apply_modules(struct boot *boot, struct memory *memory)
 /* The ROM, ending where the reset vector's 16 bytes do. */
 static int apply_firmware(struct boot *boot, struct vm *vm)
 {
-	uint64_t size = boot->kernel.size;
+	uint64_t size = boot->rom.size;
 	cleanup_free uint8_t *rom = size ? malloc(size) : NULL;
 	int error = 0;
 
 	if (size && !rom)
 		return boot_refuse("boot", -ENOMEM, "out of memory");
-	if (size && !source_read(&boot->kernel, 0, rom, size))
-		return boot_refuse(boot->kernel_path, -EIO,
+	if (size && !source_read(&boot->rom, 0, rom, size))
+		return boot_refuse(boot->rom_path, -EIO,
 				   "cannot be read to its end");
 	if (size)
 		error = memory_load(&vm->memory, MEMORY_HOLE_END - size, rom,

@@ -16,7 +16,7 @@ struct boot;
 
 struct boot_config {
 	/* Path of a ROM that goes to the reset vector, or NULL. It then is what
-	 * boots, and kernel and the rest are left alone. */
+	 * boots, and is handed kernel and initrd: boot/handover.h. */
 	const char *firmware;
 	/* The board has what is at the reset vector: as with firmware, but
 	 * nothing is loaded there. */

@@ -316,7 +316,7 @@ static int check_cmdline(const struct boot *boot)
 	uint64_t max = PVH_CMDLINE_MAX;
 	size_t size = strlen(boot->cmdline);
 
-	if (boot->kind == BOOT_BZIMAGE)
+	if (boot->kind == BOOT_BZIMAGE || boot->has_header)
 		max = boot->bzimage.cmdline_size;
 	/* The modules' strings have to find room, too. */
 	if (boot->kind == BOOT_MULTIBOOT)
@@ -338,7 +338,8 @@ static int make_cmdline(struct boot *boot, const char *words)
 
 	if (boot->kind == BOOT_MULTIBOOT)
 		first = boot->kernel_path;
-	else if (strstr(words, "console="))
+	else if (strstr(words, "console=") ||
+		 (boot->kind == BOOT_FIRMWARE && !boot->has_header))
 		first = "";
 	length = asprintf(&boot->cmdline, "%s%s%s", first,
 			  *first && *words ? " " : "", words);
@@ -375,46 +376,80 @@ static int add_module(struct boot *boot, const char *text, bool has_arguments)
 #define ROM_MAX (16u << 20)
 
 /* A flash chip of whole sectors, with the reset vector at its end. */
-static int load_firmware(struct boot *boot, const char *path)
+static int load_rom(struct boot *boot, const char *path)
 {
 	int error;
 
-	boot->kernel_path = strdup(path);
-	if (!boot->kernel_path)
+	boot->rom_path = strdup(path);
+	if (!boot->rom_path)
 		return boot_refuse("boot", -ENOMEM, "out of memory");
-	error = open_file("firmware", path, &boot->kernel);
+	error = open_file("firmware", path, &boot->rom);
 	if (error)
 		return error;
-	if (boot->kernel.size > ROM_MAX ||
-	    !is_aligned(boot->kernel.size, PAGE_SIZE))
+	if (boot->rom.size > ROM_MAX || !is_aligned(boot->rom.size, PAGE_SIZE))
 		return boot_refuse(path, -EINVAL,
 				   "%llu bytes long; a ROM has a multiple of "
 				   "4 KiB, at most 16 MiB",
-				   (unsigned long long)boot->kernel.size);
+				   (unsigned long long)boot->rom.size);
+	return 0;
+}
+
+/* What firmware is handed; UEFI starts any EFI program. */
+static int load_for_firmware(struct boot *boot,
+			     const struct boot_config *config)
+{
+	const char *reason = NULL;
+	uint8_t magic[2];
+	int error;
+
+	if (config->module_count)
+		return boot_refuse(config->kernel, -EINVAL,
+				   "firmware is handed a kernel and an "
+				   "initrd, no modules");
+	boot->kernel_path = strdup(config->kernel);
+	if (!boot->kernel_path)
+		return boot_refuse("boot", -ENOMEM, "out of memory");
+	error = open_file("kernel", boot->kernel_path, &boot->kernel);
+	if (!error && config->initrd)
+		error = add_module(boot, config->initrd, false);
+	if (error)
+		return error;
+	boot->has_header = bzimage_is_likely(&boot->kernel);
+	if (boot->has_header)
+		reason = bzimage_parse(&boot->kernel, &boot->bzimage);
+	else if (!source_read(&boot->kernel, 0, magic, 2) ||
+		 memcmp(magic, "MZ", 2) != 0)
+		reason = "neither a Linux bzImage nor an EFI program, which "
+			 "are what firmware can boot";
+	if (reason)
+		return boot_refuse(boot->kernel_path, -ENOEXEC, "%s", reason);
+	error = make_cmdline(boot, config->cmdline);
+	return error ? error : check_cmdline(boot);
+}
+
+static int load_firmware(struct boot *boot, const struct boot_config *config)
+{
+	int error = config->firmware ? load_rom(boot, config->firmware) : 0;
+
 	boot->kind = BOOT_FIRMWARE;
 	boot->protocol = ENTRY_RESET;
-	snprintf(boot->description, sizeof(boot->description),
-		 "firmware, %llu KiB",
-		 (unsigned long long)boot->kernel.size >> 10);
-	return 0;
+	snprintf(boot->description, sizeof(boot->description), "firmware");
+	if (!error && config->kernel)
+		error = load_for_firmware(boot, config);
+	return error;
 }
 
 uint64_t boot_rom_size(const struct boot *boot)
 {
-	return boot && boot->kind == BOOT_FIRMWARE ? boot->kernel.size : 0;
+	return boot && boot->kind == BOOT_FIRMWARE ? boot->rom.size : 0;
 }
 
 static int load_all(struct boot *boot, const struct boot_config *config)
 {
 	int error = 0;
 
-	if (config->firmware)
-		return load_firmware(boot, config->firmware);
-	if (config->has_firmware) {
-		boot->kind = BOOT_FIRMWARE;
-		boot->protocol = ENTRY_RESET;
-		return 0;
-	}
+	if (config->firmware || config->has_firmware)
+		return load_firmware(boot, config);
 
 	boot->kernel_path = strdup(config->kernel);
 	if (!boot->kernel_path)
@@ -442,7 +477,7 @@ int boot_load(const struct boot_config *config, struct boot **out)
 
 	if (!boot)
 		return boot_refuse("boot", -ENOMEM, "out of memory");
-	boot->kernel.fd = boot->unpacked = -1;
+	boot->kernel.fd = boot->rom.fd = boot->unpacked = -1;
 	boot->ram_size = config->ram_size;
 	boot->has_acpi = !config->no_acpi;
 	error = load_all(boot, config);
@@ -471,8 +506,11 @@ void boot_destroy(struct boot *boot)
 	}
 	if (boot->kernel.fd >= 0)
 		close(boot->kernel.fd);
+	if (boot->rom.fd >= 0)
+		close(boot->rom.fd);
 	if (boot->unpacked >= 0)
 		close(boot->unpacked);
+	free(boot->rom_path);
 	free(boot->kernel_path);
 	free(boot->cmdline);
 	free(boot);

@@ -31,7 +31,9 @@ struct boot_module {
 };
 
 struct boot {
-	char *kernel_path; /* of the firmware, when that is what boots */
+	char *kernel_path; /* beside firmware: what that shall boot, or NULL */
+	char *rom_path;
+	struct boot_source rom; /* of firmware; size 0: nothing to load */
 	char *cmdline;
 	bool has_acpi;
 	uint64_t ram_size;
@@ -40,6 +42,7 @@ struct boot {
 	struct boot_module module[BOOT_MODULES_MAX];
 
 	enum boot_kind kind;
+	bool has_header; /* a kernel for firmware is a bzImage */
 	bool is_unpacked_here; /* a bzImage's payload */
 	struct bzimage bzimage;
 	struct elf_image elf; /* what of the image is loaded where */

@@ -32,8 +32,8 @@ enum {
 static const struct option_type options[] = {
 	[RUN_FIRMWARE] = { "firmware", 0, OPTION_FILE, "FILE",
 			   .help = "a ROM that boots the machine, such as "
-				   "SeaBIOS's bios-256k.bin, in the place of "
-				   "a kernel" },
+				   "SeaBIOS's bios-256k.bin or OVMF; it is "
+				   "handed the kernel, if there is one" },
 	[RUN_PFLASH] = { "pflash", 0, OPTION_LIST, "FILE[,readonly]",
 			 .help = "a flash chip that keeps what the guest "
 				 "writes in this file; the first ends at 4 GiB "

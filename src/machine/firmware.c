@@ -6,11 +6,13 @@
  */
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "boot/acpi.h"
 #include "boot/acpi_loader.h"
 #include "boot/e820.h"
+#include "boot/handover.h"
 #include "core/vm.h"
 #include "machine/pc_internal.h"
 
@@ -168,6 +170,67 @@ static int add_acpi(struct pc *pc)
 	return error;
 }
 
+#define OPTION_ROM "linuxboot.bin"
+
+static int add_part(struct fw_cfg *fw, enum fw_cfg_key size_key,
+		    enum fw_cfg_key data_key, const void *bytes, uint32_t size)
+{
+	int error = fw_cfg_add_u32(fw, size_key, size);
+
+	return error ? error :
+		       fw_cfg_add(fw, data_key, bytes ? bytes : "", size);
+}
+
+/* What firmware boots first, and a BIOS by an option ROM. */
+static int add_kernel(struct fw_cfg *fw, const struct boot_handover *h)
+{
+	const struct {
+		enum fw_cfg_key key;
+		uint32_t value;
+	} addresses[] = {
+		{ FW_CFG_SETUP_ADDR, h->setup_address },
+		{ FW_CFG_KERNEL_ADDR, h->kernel_address },
+		{ FW_CFG_INITRD_ADDR, h->initrd_address },
+		{ FW_CFG_CMDLINE_ADDR, h->cmdline_address },
+	};
+	int error = add_part(fw, FW_CFG_SETUP_SIZE, FW_CFG_SETUP_DATA, h->setup,
+			     h->setup_size);
+
+	if (!error)
+		error = add_part(fw, FW_CFG_KERNEL_SIZE, FW_CFG_KERNEL_DATA,
+				 h->kernel, h->kernel_size);
+	if (!error)
+		error = add_part(fw, FW_CFG_INITRD_SIZE, FW_CFG_INITRD_DATA,
+				 h->initrd, h->initrd_size);
+	if (!error)
+		error = add_part(fw, FW_CFG_CMDLINE_SIZE, FW_CFG_CMDLINE_DATA,
+				 h->cmdline, strlen(h->cmdline) + 1);
+	for (unsigned i = 0; i < ARRAY_SIZE(addresses) && !error; i++)
+		error = fw_cfg_add_u32(fw, addresses[i].key,
+				       addresses[i].value);
+	if (!error && h->rom_size)
+		error = fw_cfg_add_file(fw, "genroms/" OPTION_ROM, h->rom,
+					h->rom_size);
+	return error;
+}
+
+static int add_boot(struct pc *pc)
+{
+	static const char order[] = "/rom@genroms/" OPTION_ROM;
+	struct fw_cfg *fw = &pc->fw_cfg;
+	struct boot_handover h;
+	int error = boot_hand_over(pc->host.boot, &h);
+
+	if (!error && h.kernel)
+		error = add_kernel(fw, &h);
+	if (!error && h.rom_size)
+		error = fw_cfg_add_file(fw, "bootorder", order, sizeof(order));
+	else if (!error)
+		error = fw_cfg_add_file(fw, "bootorder", "", 1);
+	boot_handover_fini(&h);
+	return error;
+}
+
 int pc_fill_fw_cfg(struct pc *pc)
 {
 	/* No second try after a minute when nothing boots. */
@@ -188,7 +251,7 @@ int pc_fill_fw_cfg(struct pc *pc)
 	if (!error)
 		error = add_e820(pc);
 	if (!error)
-		error = fw_cfg_add_file(fw, "bootorder", "", 1);
+		error = add_boot(pc);
 	if (!error)
 		error = fw_cfg_add_file(fw, "etc/boot-fail-wait", never,
 					sizeof(never));

@@ -402,6 +402,7 @@ static int create_board(struct machine *machine)
 		.argument = machine,
 		.debug_log = machine->config.debug_log,
 		.rom_size = machine->rom_size,
+		.boot = machine->boot,
 		.no_acpi = machine->config.no_acpi,
 		.no_hpet = machine->config.no_hpet,
 		.has_testdev = machine->config.has_testdev,
@@ -443,11 +444,6 @@ static int load_image(struct machine *machine)
 	};
 	int error;
 
-	if (config->kernel && (config->firmware || boot.has_firmware)) {
-		log_error("--kernel and --firmware: firmware is not handed a "
-			  "kernel yet; name one of them");
-		return -EINVAL;
-	}
 	if (!config->kernel && !config->firmware && !boot.has_firmware) {
 		if (config->restore)
 			return 0;

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct boot;
 struct pc;
 struct vm;
 
@@ -30,6 +31,7 @@ struct pc_host {
 	const char *debug_log; /* file for the debug port, or NULL: stderr */
 	/* Firmware's ROM, which the memfd has behind its RAM; 0: none. */
 	uint64_t rom_size;
+	const struct boot *boot; /* what firmware is handed; NULL: nothing */
 	/* Below it, from the top; in the memfd one behind the other. */
 	struct pc_flash flash[PC_FLASH_MAX];
 	bool no_acpi; /* firmware is given no tables */

@@ -49,8 +49,11 @@ refused "no such kernel" 'nowhere.*No such file' --kernel "$TMPDIR/nowhere"
 refused "no such initrd" 'nowhere.*No such file' \
 	--kernel "$cloud" --initrd "$TMPDIR/nowhere"
 refused "no kernel" 'kernel'
-refused "a kernel for firmware to start" "firmware" \
-	--kernel "$cloud" --firmware "$cloud"
+head -c 4096 /dev/zero >"$TMPDIR/rom"
+refused "a kernel that no firmware can boot" "noise.*firmware" \
+	--kernel "$TMPDIR/noise" --firmware "$TMPDIR/rom"
+refused "a module for firmware" "no modules" \
+	--kernel "$cloud" --firmware "$TMPDIR/rom" --module "$cloud"
 truncate -s 700M "$TMPDIR/huge"
 refused "an initrd larger than memory" "$TMPDIR/huge" \
 	--kernel "$cloud" --initrd "$TMPDIR/huge" -m 512M

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# time: 240
-# OVMF, from a ROM and from flash chips that keep its variables; files that make
-# no flash chip.
+# time: 600
+# OVMF, from a ROM and from flash chips that keep its variables; kernels that it
+# and SeaBIOS are handed; files that make no flash chip.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -60,6 +60,27 @@ fi
 ovmf=build/others
 ok "OVMF in a ROM comes to its shell" until_seen 90 'UEFI Interactive Shell' \
 	--firmware $ovmf/OVMF.fd -m 128M
+
+tools/mkinitramfs --command 'echo "report: cpus $(nproc)"
+dmesg -r | grep -E "ACPI (Error|Warning|BIOS)|Firmware Bug"
+exit 42' "$TMPDIR/initramfs"
+# boots NAME ROM: firmware boots the kernel it was handed.
+boots() {
+	run_ringfence 200 run --engine interp --firmware "$2" -m 512M -c 2 \
+		--kernel "$GUEST/cloud/vmlinuz" --initrd "$TMPDIR/initramfs"
+	ok "$1 boots a kernel" stdout_has '^ringfence: init reached'
+	ok "$1: with its initrd, and two processors" \
+		stdout_has '^report: cpus 2\b'
+	ok "$1: no complaint of ACPI" stdout_lacks \
+		'ACPI (Error|Warning|BIOS)|Firmware Bug'
+	ok "$1: status" is "$status" 42
+}
+boots OVMF $ovmf/OVMF.fd
+if [ -f /usr/share/seabios/bios-256k.bin ]; then
+	boots SeaBIOS /usr/share/seabios/bios-256k.bin
+else
+	skip "SeaBIOS boots a kernel" "package seabios is not installed"
+fi
 
 vars=$TMPDIR/vars.fd
 cp $ovmf/OVMF_VARS_4M.fd "$vars"

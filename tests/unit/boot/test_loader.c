@@ -23,6 +23,7 @@
 #include "base/bits.h"
 #include "boot/boot.h"
 #include "boot/e820.h"
+#include "boot/handover.h"
 #include "core/vm.h"
 #include "x86/cpuid.h"
 
@@ -478,6 +479,103 @@ static void test_roms_of_odd_sizes(void **state)
 	}
 }
 
+/* A ROM of one page, and a kernel that it shall boot. */
+static int load_for_firmware(struct fixture *f, bool has_initrd,
+			     const char *cmdline, struct boot **boot)
+{
+	char rom[128];
+	const struct boot_config config = {
+		.firmware = rom,
+		.kernel = f->kernel,
+		.initrd = has_initrd ? f->initrd : NULL,
+		.cmdline = cmdline,
+		.ram_size = RAM,
+	};
+
+	sprintf(rom, "%s/rom", f->folder);
+	write_file(rom, "", 0);
+	assert_int_equal(truncate(rom, PAGE_SIZE), 0);
+	return boot_load(&config, boot);
+}
+
+static void check_rom(const struct boot_handover *h)
+{
+	const uint8_t *copy;
+	uint8_t sum = 0;
+	unsigned at = 0;
+
+	assert_int_equal(h->rom_size, 512);
+	assert_int_equal(load_u16(h->rom), 0xaa55);
+	assert_int_equal(h->rom[2], 1);
+	for (unsigned i = 0; i < h->rom_size; i++)
+		sum += h->rom[i];
+	assert_int_equal(sum, 0);
+	assert_memory_equal(h->rom + load_u16(h->rom + 0x1a), "$PnP", 4);
+	/* The copy of the setup code: select 18h and read, 400h to 10000h. */
+	while (at + 16 <= h->rom_size &&
+	       memcmp(h->rom + at, "\0\x18\0\x0a", 4) != 0)
+		at++;
+	copy = h->rom + at;
+	assert_memory_equal(copy + 4,
+			    "\0\0\4\0"
+			    "\0\0\0\0\0\1\0\0",
+			    12);
+	/* The initrd's. */
+	assert_memory_equal(copy + 48,
+			    "\0\x12\0\x0a"
+			    "\0\0\x13\x88",
+			    8);
+}
+
+static void test_kernel_for_firmware(void **state)
+{
+	struct fixture *f = *state;
+	struct boot_handover h;
+	struct boot *boot;
+
+	make_bzimage(f);
+	write_file(f->kernel, f->image, IMAGE_SIZE);
+	assert_int_equal(load_for_firmware(f, true, "quiet", &boot), 0);
+	assert_int_equal(boot_rom_size(boot), PAGE_SIZE);
+	assert_int_equal(boot_hand_over(boot, &h), 0);
+	assert_int_equal(h.setup_size, 0x400);
+	assert_int_equal(h.kernel_size, IMAGE_SIZE - 0x400);
+	assert_memory_equal(h.kernel, f->image + 0x400, h.kernel_size);
+	assert_int_equal(h.initrd_size, INITRD_SIZE);
+	assert_memory_equal(h.initrd, f->initrd_bytes, INITRD_SIZE);
+	assert_true(h.initrd_address > h.kernel_address + h.kernel_size);
+	assert_true(h.initrd_address + INITRD_SIZE <= RAM);
+	assert_string_equal(h.cmdline, "console=ttyS0 quiet");
+	/* The setup code is told. */
+	assert_int_equal(h.setup[0x210], 0xff);
+	assert_int_equal(load_u32(h.setup + 0x218), h.initrd_address);
+	assert_int_equal(load_u32(h.setup + 0x21c), INITRD_SIZE);
+	assert_int_equal(load_u32(h.setup + 0x228), h.cmdline_address);
+	check_rom(&h);
+	boot_handover_fini(&h);
+	boot_destroy(boot);
+
+	/* An EFI program: in one part, for UEFI only, its words untouched. */
+	memset(f->image, 0, IMAGE_SIZE);
+	memcpy(f->image, "MZ", 2);
+	write_file(f->kernel, f->image, IMAGE_SIZE);
+	assert_int_equal(load_for_firmware(f, false, "word", &boot), 0);
+	assert_int_equal(boot_hand_over(boot, &h), 0);
+	assert_int_equal(h.setup_size, 0);
+	assert_int_equal(h.kernel_size, IMAGE_SIZE);
+	assert_int_equal(h.rom_size, 0);
+	assert_string_equal(h.cmdline, "word");
+	boot_handover_fini(&h);
+	boot_destroy(boot);
+
+	/* Neither, and none. */
+	write_file(f->kernel, "hello", 5);
+	assert_int_equal(load_for_firmware(f, false, "", &boot), -ENOEXEC);
+	assert_int_equal(boot_hand_over(NULL, &h), 0);
+	assert_null(h.kernel);
+	boot_handover_fini(&h);
+}
+
 /* Between the start and a reset somebody cuts the file off. */
 static void test_file_shrinks(void **state)
 {
@@ -540,6 +638,7 @@ int main(void)
 		TEST(test_no_acpi),
 		TEST(test_refusals),
 		TEST(test_roms_of_odd_sizes),
+		TEST(test_kernel_for_firmware),
 		TEST(test_file_shrinks),
 	};
 	char self[PATH_MAX] = "";
