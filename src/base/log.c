@@ -15,7 +15,8 @@
 
 /* A process has one stderr, so this much is shared by all VMs in it. */
 static _Atomic int current_level = LOG_INFO;
-static void (*_Atomic bug_hook)(void);
+static void (*_Atomic bug_hook)(void *argument);
+static void *_Atomic bug_hook_argument;
 
 #define GUEST_LINES_AT_ONCE 10
 
@@ -87,14 +88,16 @@ void log_guest(struct log_limit *limit, enum log_level level,
 	va_end(args);
 }
 
-void log_set_bug_hook(void (*hook)(void))
+void log_set_bug_hook(void (*hook)(void *argument), void *argument)
 {
+	atomic_store(&bug_hook, NULL);
+	atomic_store(&bug_hook_argument, argument);
 	atomic_store(&bug_hook, hook);
 }
 
 _Noreturn void log_bug(const char *file, int line, const char *format, ...)
 {
-	void (*hook)(void) = atomic_exchange(&bug_hook, NULL);
+	void (*hook)(void *argument) = atomic_exchange(&bug_hook, NULL);
 	va_list args;
 
 	log_line(LOG_ERROR,
@@ -103,6 +106,6 @@ _Noreturn void log_bug(const char *file, int line, const char *format, ...)
 	log_write(format, args);
 	va_end(args);
 	if (hook)
-		hook();
+		hook(atomic_load(&bug_hook_argument));
 	abort();
 }

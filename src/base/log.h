@@ -37,10 +37,11 @@ __attribute__((format(printf, 3, 4))) void log_guest(struct log_limit *limit,
 						     const char *format, ...);
 
 /*
- * Called by BUG_ON before abort(), to dump what a reader will want: set once
- * by the machine, NULL otherwise.
+ * Called by BUG_ON before abort(), to dump what a reader will want, on the thread
+ * that found the bug, whatever locks it holds. Of several that were set the last
+ * is called, once; NULL: none.
  */
-void log_set_bug_hook(void (*hook)(void));
+void log_set_bug_hook(void (*hook)(void *argument), void *argument);
 
 _Noreturn __attribute__((format(printf, 3, 4))) void
 log_bug(const char *file, int line, const char *format, ...);

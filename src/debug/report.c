@@ -364,3 +364,21 @@ void report_fatal(struct vm *vm, const struct symbols *symbols)
 	if (others > OTHERS_MAX)
 		log_error("(and %u more)", others - OTHERS_MAX);
 }
+
+void report_bug(struct vm *vm)
+{
+	for (unsigned i = 0; i < MIN(vm->vcpu_count, OTHERS_MAX); i++) {
+		struct vcpu *vcpu = vm->vcpus[i];
+		struct cpu_state s;
+
+		report_other(vcpu, NULL);
+		/* The one whose thread found it says more. */
+		if (!vcpu->has_thread ||
+		    !pthread_equal(vcpu->thread, pthread_self()) ||
+		    vm->engine_ops->get_state(vcpu, &s))
+			continue;
+		report_rip(&s, NULL);
+		report_general(&s);
+		report_control(&s);
+	}
+}

@@ -16,6 +16,12 @@ struct vm;
 int report_vcpu(struct vcpu *vcpu, const struct symbols *symbols);
 
 /*
+ * For a bug of ours, from any thread with any lock held: registers of the first
+ * few vCPUs, as far as they are known, and no memory. They may be running.
+ */
+void report_bug(struct vm *vm);
+
+/*
  * After the VM's end: the vCPU that could not go on, in full, and a line for
  * each of the first few others. Nothing when it was not a vCPU that ended it.
  */

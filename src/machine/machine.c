@@ -581,6 +581,11 @@ static void trace_step(void *argument, struct vcpu *vcpu)
 	step_trace_put(machine->step, vcpu);
 }
 
+static void on_bug(void *vm)
+{
+	report_bug(vm);
+}
+
 /* What it tells of itself, and the names to tell it with. */
 static int create_trace(struct machine *machine)
 {
@@ -726,8 +731,10 @@ static void print_stat(struct machine *machine)
 int machine_run(struct machine *machine)
 {
 	struct vm *vm = &machine->vm;
-	int error = vm_start(vm), status;
+	int error, status;
 
+	log_set_bug_hook(on_bug, vm);
+	error = vm_start(vm);
 	if (!error) {
 		resume_vm(machine);
 		error = loop_run(machine->loop);
@@ -736,6 +743,7 @@ int machine_run(struct machine *machine)
 	}
 	vm_stop(vm, STOP_ERROR, 0);
 	vm_join(vm);
+	log_set_bug_hook(NULL, NULL);
 	clock_stop(&vm->clock);
 	/* What the guest said last comes before what we say of it. */
 	error = console_destroy(take_pointer(&machine->console));

@@ -1,11 +1,20 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# time: 600
+# time: 1500
 # cpus: 2
-# From engine to engine, in a VM with SVM (see kvm.sh): a boot of Debian's cloud
-# kernel begun on kvm goes on on interp, and one begun on interp on kvm.
+# From engine to engine, in a VM with SVM (see kvm.sh): boots of Debian's cloud
+# kernel that are left at a random line on kvm and go on on interp and bt, and
+# the other way round.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
+
+moves=("kvm interp" "interp kvm")
+[ "${RINGFENCE_TEST_SCALE-}" = full ] &&
+	moves=("kvm interp" "interp kvm" "kvm bt" "bt kvm" "kvm interp"
+		"interp kvm" "kvm kvm")
+limit=$((280 * ${#moves[@]}))
+RANDOM=${SEED:-$$}
+echo "# SEED=${SEED:-$$}"
 
 tools/mkinitramfs --command 'i=0
 while [ $i -lt 10 ]; do echo "report: tick $i"; sleep 0.2; i=$((i + 1)); done
@@ -18,7 +27,6 @@ exit 0' "$TMPDIR/initramfs"
 tiny hello >/dev/null
 
 cat >"$TMPDIR/script" <<'END'
-section() { echo; echo "== $1"; }
 export XDG_RUNTIME_DIR=/tmp
 # No XSAVE: QEMU 7.2 loses L2's XCR0. Of the rest, what L1's processor lacks is
 # left out; then both engines have the same.
@@ -28,34 +36,36 @@ for feature in $(ringfence run --kernel /l2/hello.elf --engine kvm \
 	cpu=$cpu,$feature=off
 done
 echo "cpu $cpu"
-# move FROM TO WHERE
+# move NUMBER FROM TO LINE: leaves it behind so many lines, of some 300.
 move() {
+	echo
+	echo "== $1"
+	echo "from $2 to $3 at line $4"
 	ringfence run --kernel /l2/vmlinuz --initrd /l2/initramfs -m 128M \
-		--append "console=ttyS0 mitigations=off" --engine $1 \
+		--append "console=ttyS0 mitigations=off" --engine $2 \
 		--name vm --cpu $cpu --console file:/tmp/out 2>&1 & pid=$!
 	n=0
-	until grep -q "$3" /tmp/out 2>/dev/null || [ $n = 1000 ]; do
+	until [ "$(cat /tmp/out 2>/dev/null | wc -l)" -ge $4 ] ||
+			[ $n = 1500 ]; do
 		sleep 0.1
 		n=$((n + 1))
 	done
 	ringfence save vm /tmp/state --stop || echo "not saved"
 	wait $pid
-	echo "== $1-lines $(wc -l </tmp/out)"
-	timeout 200 ringfence restore /tmp/state --engine $2 \
+	timeout 250 ringfence restore /tmp/state --engine $3 \
 		--console file:/tmp/out
-	echo "== $1-status $?"
+	echo "== status $?"
 	echo
 	cat /tmp/out
 	rm -f /tmp/out /tmp/state
 }
-section kvm
-move kvm interp "report: tick 3"
-section interp
-move interp kvm "clocksource: hpet"
-section end
 END
+for i in "${!moves[@]}"; do
+	echo "move $i ${moves[i]} $((RANDOM % 250))" >>"$TMPDIR/script"
+done
+echo 'echo "== end"' >>"$TMPDIR/script"
 start=$(now_ms)
-tools/nested-kvm --time 580 --log "$TMPDIR/console" \
+tools/nested-kvm --time "$limit" --log "$TMPDIR/console" \
 	--file "$RINGFENCE:bin/ringfence" \
 	--file "$RINGFENCE-unpack:bin/ringfence-unpack" \
 	--file "$GUEST/cloud/vmlinuz:l2/vmlinuz" \
@@ -67,19 +77,17 @@ status=$?
 tr -d '\r' <"$TMPDIR/out" | sed 's/^/# /'
 ok "L1 ran, in $((($(now_ms) - start) / 1000)) s" is "$status" 0
 tr -d '\r' <"$TMPDIR/out" | awk -v dir="$TMPDIR" '
-	/^== [a-z]+$/ { file = dir "/section." $2; next }
+	/^== ([0-9]+|end)$/ { file = dir "/section." $2; next }
 	file != "" { print >file }'
-moved() {
-	local from=$1 to=$2 file=$TMPDIR/section.$1
-	ok "$from to $to: the guest ends by itself" is \
-		"$(sed -n "s/^== $from-status //p" "$file")" 0
-	ok "$from to $to: every tick once, in order" is \
+for i in "${!moves[@]}"; do
+	file=$TMPDIR/section.$i
+	what=$(sed -n 1p "$file")
+	ok "$what: the guest ends by itself" is \
+		"$(sed -n "s/^== status //p" "$file")" 0
+	ok "every tick once, in order" is \
 		"$(grep -a '^report: tick' "$file" | tr -dc 0-9)" 0123456789
-	ok "$from to $to: time goes on" grep -qaE '^report: slept [23]' "$file"
-	ok "$from to $to: one boot" is \
-		"$(grep -ac 'Linux version' "$file")" 1
-	ok "$from to $to: no oops" is "$(grep -aE 'BUG:|Oops' "$file")" ""
-}
-moved kvm interp
-moved interp kvm
+	ok "time goes on" grep -qaE '^report: slept [23]' "$file"
+	ok "one boot" is "$(grep -ac 'Linux version' "$file")" 1
+	ok "no oops" is "$(grep -aE 'BUG:|Oops' "$file")" ""
+done
 finish

@@ -86,7 +86,8 @@ round() {
 	what="$from to $engine, $cpus cpu, line $at of $all"
 	start "$from" -c "$cpus"
 	for _ in $(seq 6000); do
-		[ "$(cat "$TMPDIR/out" 2>/dev/null | wc -l)" -lt "$at" ] || break
+		[ -f "$TMPDIR/out" ] && [ "$(wc -l <"$TMPDIR/out")" -ge "$at" ] &&
+			break
 		sleep 0.01
 	done
 	sleep "0.0$((RANDOM % 90 + 10))"
