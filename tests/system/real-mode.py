@@ -26,6 +26,7 @@ ROOM = 0x1dff0
 LINE = 112
 LIMIT = 120
 
+sys.dont_write_bytecode = True
 sys.path.insert(0, HERE)
 import snippets  # noqa: E402
 

@@ -246,20 +246,28 @@ static void check_segments(struct code *c, unsigned view, uint32_t to,
 	}
 }
 
-/* A data segment that CPL 3 may not use is the interpreter's to null. */
+/* A data segment that CPL 3 may not use is the interpreter's to null, and so
+ * is the RPL of a null selector. */
 static void check_data_segments(struct code *c, struct slow *slow)
 {
 	static const enum segment data[] = { SEG_ES, SEG_DS, SEG_FS, SEG_GS };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(data); i++) {
-		uint8_t *unusable;
+		uint32_t at = data[i] * (uint32_t)sizeof(struct cpu_segment);
+		uint8_t *usable, *unusable;
 
 		code_gs(c, OP_SIZE_32, 0x8b, RAX,
-			FIELD(cpu.s.segment[0].attributes) +
-				data[i] * (uint32_t)sizeof(struct cpu_segment));
+			FIELD(cpu.s.segment[0].attributes) + at);
 		CODE(c, 0xa9);
 		code_u32(c, (uint32_t)SEGMENT_UNUSABLE);
-		unusable = code_jcc_forward(c, COND_NE);
+		usable = code_jcc_forward(c, COND_E);
+		/* cmp word gs:[..], 0 */
+		CODE(c, 0x65, 0x66, 0x83, 0x3c, 0x25);
+		code_u32(c, FIELD(cpu.s.segment[0].selector) + at);
+		CODE(c, 0);
+		slow_if(c, slow, COND_NE);
+		unusable = code_jcc_forward(c, COND_E);
+		code_land(c, usable);
 		code_group1(c, OP_SIZE_32, 4, RAX, SEGMENT_DPL);
 		code_group1(c, OP_SIZE_32, 7, RAX, SEGMENT_DPL);
 		slow_if(c, slow, COND_NE);

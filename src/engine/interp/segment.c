@@ -221,6 +221,10 @@ void segments_drop_inner(struct interp *cpu, unsigned cpl)
 		struct cpu_segment *segment = &cpu->s.segment[data[i]];
 		uint32_t attributes = segment->attributes;
 
+		/* SDM 2, IRET does not say it: the RPL of a null selector goes,
+		 * and programs see it. */
+		if (selector_is_null(segment->selector))
+			segment->selector = 0;
 		if ((attributes & SEGMENT_UNUSABLE) ||
 		    segment_is_conforming(attributes) ||
 		    segment_dpl(attributes) >= cpl)

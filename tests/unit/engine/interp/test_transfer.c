@@ -52,6 +52,9 @@ static void test_iret_outer(void **state)
 	world_long_mode(w, 0);
 	segment_load(w->cpu, SEG_FS, WORLD_KERNEL_DATA);
 	segment_load(w->cpu, SEG_ES, WORLD_USER_DATA);
+	segment_load(w->cpu, SEG_DS, 3);
+	segment_load(w->cpu, SEG_GS, 1);
+	s->segment[SEG_GS].base = 0x12345000;
 	push_frame(w, 0x10100, WORLD_USER_CODE,
 		   RFLAGS_FIXED1 | RFLAGS_IF | RFLAGS_AC, 0x12345,
 		   WORLD_USER_DATA);
@@ -70,6 +73,10 @@ static void test_iret_outer(void **state)
 	assert_int_equal(s->segment[SEG_FS].selector, 0);
 	assert_true(s->segment[SEG_FS].attributes & SEGMENT_UNUSABLE);
 	assert_int_equal(s->segment[SEG_ES].selector, WORLD_USER_DATA);
+	/* The RPL of a null selector is not either; the base stays. */
+	assert_int_equal(s->segment[SEG_DS].selector, 0);
+	assert_int_equal(s->segment[SEG_GS].selector, 0);
+	assert_int_equal(s->segment[SEG_GS].base, 0x12345000);
 }
 
 static void test_iret_to_compatibility_mode(void **state)
