@@ -54,6 +54,15 @@ static void emit_poll(struct translation *t, uint64_t rip)
 	cold_add(t, COLD_ATTENTION, code_jcc_forward(&t->c, COND_NE), rip);
 }
 
+/* The displacement that was just emitted leads to `rip`, when it is chained. */
+static void link_here(struct translation *t, uint64_t rip,
+		      enum bt_link_kind kind)
+{
+	uint8_t *at = t->c.at - 4;
+
+	cold_add(t, COLD_ASK, at, rip)->link = add_link(t, at, kind);
+}
+
 void emit_goto(struct translation *t, unsigned i, uint64_t rip)
 {
 	enum bt_link_kind kind = LINK_FAR;
@@ -70,22 +79,39 @@ void emit_goto(struct translation *t, unsigned i, uint64_t rip)
 	code_align_rel32(c, 1);
 	code_u8(c, 0xe9);
 	code_u32(c, 0);
-	emit_ask(t, rip, add_link(t, c->at - 4, kind));
+	link_here(t, rip, kind);
+}
+
+/* A conditional branch that is one: forward, within the page. */
+static bool emit_jcc_direct(struct translation *t, unsigned i, uint64_t target)
+{
+	struct code *c = &t->c;
+
+	if (target <= insn_rip(t, i) || !is_same_page(t, target))
+		return false;
+	code_align_rel32(c, 2);
+	code_u8(c, 0x0f);
+	code_u8(c, 0x80 | t->insn[i].cond);
+	code_u32(c, 0);
+	link_here(t, target,
+		  flags_needed_at(t, target) ? LINK_RFLAGS : LINK_SAVED);
+	return true;
 }
 
 static void emit_jcc(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
 	uint64_t next = insn_rip(t, i) + insn->len;
+	uint64_t target = next + (uint64_t)insn->imm;
 	uint8_t *fall_through;
-	enum flags_at flags;
 
 	need_flags_in_rflags(t);
-	fall_through = code_jcc_forward(&t->c, insn->cond ^ 1);
-	flags = t->flags;
-	emit_goto(t, i, next + (uint64_t)insn->imm);
-	t->flags = flags;
-	code_land(&t->c, fall_through);
+	if (!emit_jcc_direct(t, i, target)) {
+		fall_through = code_jcc_forward(&t->c, insn->cond ^ 1);
+		emit_goto(t, i, target);
+		code_land(&t->c, fall_through);
+		t->flags = FLAGS_IN_RFLAGS;
+	}
 	emit_goto(t, i, next);
 }
 
@@ -163,7 +189,7 @@ static void emit_call(struct translation *t, unsigned i)
 	uint64_t next = insn_rip(t, i) + insn->len;
 	uint64_t target = next + (uint64_t)insn->imm;
 	struct code *c = &t->c;
-	struct cold *called, *cold;
+	struct cold *called;
 
 	emit_push_return(t, i, next);
 	code_poll(c);
@@ -172,9 +198,7 @@ static void emit_call(struct translation *t, unsigned i)
 	code_u8(c, 0xe8);
 	code_u32(c, 0);
 	called->resume = code_here(c);
-	cold = cold_add(t, COLD_ASK, c->at - 4, target);
-	cold->link = add_link(t, c->at - 4,
-			      is_same_page(t, target) ? LINK_SAVED : LINK_FAR);
+	link_here(t, target, is_same_page(t, target) ? LINK_SAVED : LINK_FAR);
 	emit_return_site(t, i, next);
 }
 

@@ -289,8 +289,13 @@ static inline void code_land(struct code *c, uint8_t *displacement)
  * can be patched in one store while others run it. */
 static inline void code_align_rel32(struct code *c, unsigned opcode_bytes)
 {
-	while (((uintptr_t)code_here(c) + opcode_bytes) % 4)
-		code_u8(c, 0x90);
+	static const uint8_t nop[3][3] = { { 0x90 },
+					   { 0x66, 0x90 },
+					   { 0x0f, 0x1f, 0x00 } };
+	unsigned pad = -((uintptr_t)code_here(c) + opcode_bytes) % 4;
+
+	for (unsigned i = 0; i < pad; i++)
+		code_u8(c, nop[pad - 1][i]);
 }
 
 /* cmp byte gs:[attention], 0 */
