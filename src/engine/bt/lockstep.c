@@ -619,6 +619,8 @@ static uint64_t flags_kept(const struct bt_check *check)
 	uint64_t rip = vcpu->cpu.s.rip;
 	gpa_t gpa;
 
+	if (check->stop == STOP_FAULT && check->past[check->index].rip == ~0ull)
+		return 0;
 	if (check->stop != STOP_END)
 		return insn_reads_status(&check->past[check->index].insn);
 	if (vcpu->exit_reason == BT_DISPATCH && !vcpu->exit_link)
@@ -770,8 +772,15 @@ void bt_check_left(struct bt_vcpu *vcpu)
 	}
 	/* At the instruction that faults, or one that the reference executed:
 	 * the interpreter's turn. */
-	if (!past && check->stop == STOP_FAULT)
+	if (!past && check->stop == STOP_FAULT) {
 		past = &check->past[check->index];
+		/* Its fetch: from the next page. */
+		if (past->rip == ~0ull) {
+			if (state_differs(check, false))
+				found(check, "a difference on the way");
+			return;
+		}
+	}
 	if (!past) {
 		if (is_end || vcpu->cpu.s.rip != check->reference->s.rip)
 			found(check, "it goes elsewhere");
