@@ -17,6 +17,10 @@ struct fields {
 	bool has_high_byte; /* AH CH DH BH somewhere */
 	bool is_memory;
 	bool is_opcode_register;
+	uint8_t opcode;
+	bool has_modrm;
+	uint8_t imm_register; /* in bits 7:4 of the immediate */
+	bool has_imm_register;
 };
 
 static unsigned renamed(const struct operand *operand,
@@ -33,6 +37,7 @@ static void place_operand(struct fields *fields, const struct insn *insn,
 			  unsigned n, const struct insn_rename *rename)
 {
 	const struct operand *operand = &insn->operand[n];
+	const struct operand_letters *letters;
 	unsigned reg = operand->reg;
 
 	if (operand_is_mem(operand)) {
@@ -42,7 +47,12 @@ static void place_operand(struct fields *fields, const struct insn *insn,
 	}
 	if (operand->kind == OPND_REG)
 		reg = renamed(operand, rename, fields);
-	switch (insn_operand_letters[insn_row(insn)->operands[n]].number) {
+	letters = &insn_operand_letters[insn_row(insn)->operands[n]];
+	if (letters->special == SPECIAL_IMM_REG) {
+		fields->imm_register = (uint8_t)reg;
+		fields->has_imm_register = true;
+	}
+	switch (letters->number) {
 	case NUMBER_REG:
 	case NUMBER_REG3:
 		fields->reg = reg;
@@ -71,6 +81,8 @@ static struct fields find_fields(const struct insn *insn,
 		.reg = bits_get(insn->modrm, 5, 3),
 		.rm = bits_get(insn->modrm, 2, 0),
 		.vvvv = insn->vvvv,
+		.opcode = insn->opcode,
+		.has_modrm = insn->has_modrm,
 	};
 
 	for (unsigned i = 0; i < insn->nops; i++)
@@ -103,7 +115,7 @@ static unsigned put_legacy(uint8_t *out, const struct insn *insn,
 	uint8_t rex = (insn->rex & 0x48) | (insn->rex ? 0x40 : 0) |
 		      fields->rm >> 3;
 
-	if (insn->has_modrm)
+	if (fields->has_modrm)
 		rex |= (fields->reg >> 3) << 2;
 	if (rex) {
 		if (fields->has_high_byte)
@@ -119,6 +131,23 @@ static unsigned put_legacy(uint8_t *out, const struct insn *insn,
 	return n;
 }
 
+/* VEX.W, which means nothing to the size of general registers outside 64-bit
+ * mode (SDM 2, 2.3.5.5): there is then none of 8 bytes, but one of 4. */
+static unsigned vex_w(const struct insn *insn)
+{
+	bool has_4 = false, has_8 = false;
+
+	for (unsigned i = 0; i < insn->nops; i++) {
+		const struct operand *operand = &insn->operand[i];
+
+		if (operand->kind != OPND_REG && operand->kind != OPND_MEM)
+			continue;
+		has_4 |= operand->size == 4;
+		has_8 |= operand->kind == OPND_REG && operand->size == 8;
+	}
+	return has_4 && !has_8 ? 0 : insn->w;
+}
+
 static unsigned put_vex(uint8_t *out, const struct insn *insn,
 			const struct fields *fields)
 {
@@ -128,18 +157,43 @@ static unsigned put_vex(uint8_t *out, const struct insn *insn,
 			   (insn->map == MAP_0F	  ? 1 :
 			    insn->map == MAP_0F38 ? 2 :
 						    3));
-	out[2] = (uint8_t)(insn->w << 7 | (~fields->vvvv & 15) << 3 |
+	out[2] = (uint8_t)(vex_w(insn) << 7 | (~fields->vvvv & 15) << 3 |
 			   insn->vl << 2 | insn->pp);
 	return 3;
+}
+
+/*
+ * Those that 64-bit mode has not, or not with a base register, by the general
+ * form that says the same.
+ */
+static void generalize(struct fields *fields, const struct insn *insn)
+{
+	if (insn->encoding != ENC_LEGACY || insn->map != MAP_ONE)
+		return;
+	if ((insn->opcode & 0xf0) == 0x40) { /* INC and DEC r: FF /0, /1 */
+		fields->opcode = 0xff;
+		fields->reg = insn->opcode >> 3 & 1;
+	} else if ((insn->opcode & 0xfc) == 0xa0) { /* MOV moffs: 88 to 8B */
+		fields->opcode = 0x88 | (insn->opcode & 1) |
+				 (insn->opcode & 2 ? 0 : 2);
+		fields->reg = 0;
+	} else if (insn->opcode == 0x82) {
+		fields->opcode = 0x80;
+		return;
+	} else {
+		return;
+	}
+	fields->is_opcode_register = false;
+	fields->has_modrm = true;
 }
 
 unsigned insn_reencode(uint8_t *out, const struct insn *insn,
 		       const uint8_t *bytes, const struct insn_rename *rename)
 {
 	struct fields fields = find_fields(insn, rename);
-	uint8_t opcode = insn->opcode;
 	unsigned n;
 
+	generalize(&fields, insn);
 	if (insn->encoding == ENC_VEX)
 		n = put_vex(out, insn, &fields);
 	else
@@ -147,12 +201,14 @@ unsigned insn_reencode(uint8_t *out, const struct insn *insn,
 	if (n == NO_ENCODING)
 		return 0;
 	if (fields.is_opcode_register)
-		opcode = (opcode & 0xf8) | (fields.rm & 7);
-	out[n++] = opcode;
-	if (insn->has_modrm)
+		fields.opcode = (fields.opcode & 0xf8) | (fields.rm & 7);
+	out[n++] = fields.opcode;
+	if (fields.has_modrm)
 		out[n++] = (uint8_t)((fields.is_memory ? 0 : 0xc0) |
 				     (fields.reg & 7) << 3 | (fields.rm & 7));
 	memcpy(out + n, bytes + insn->off_imm, insn->imm_len);
+	if (fields.has_imm_register)
+		out[n] = (uint8_t)(fields.imm_register << 4 | (out[n] & 15));
 	return n + insn->imm_len;
 }
 
@@ -167,7 +223,7 @@ uint32_t insn_registers(const struct insn *insn)
 			mask |= BIT(operand->reg >= INSN_REG_AH ?
 					    operand->reg - INSN_REG_AH :
 					    operand->reg);
-		if (operand->kind != OPND_MEM)
+		if (!operand_is_mem(operand))
 			continue;
 		if (insn->base < 16)
 			mask |= BIT(insn->base);

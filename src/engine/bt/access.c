@@ -8,10 +8,10 @@
 
 #include "x86/reencode.h"
 
-bool is_stack_operand(const struct insn *insn)
+bool is_stack_operand(const struct translation *t, const struct insn *insn)
 {
 	return insn->base == RSP && insn->index == INSN_REG_NONE &&
-	       insn->seg < SEG_FS && insn->adsize == 8;
+	       insn->seg < SEG_FS && insn->adsize == t->word;
 }
 
 /* In the order of how seldom compilers use them. R12 has no short form as an
@@ -95,7 +95,7 @@ void emit_address(struct translation *t, unsigned i, unsigned spare)
 		emit_sum(t, insn, spare);
 	/* ADD to the address: SDM 1, 3.3.7. LEA knows no segment. */
 	if (insn->seg >= SEG_FS && insn->op != OP_LEA)
-		code_gs(&t->c, OP_SIZE_64, 0x03, SCRATCH,
+		code_gs(&t->c, t->wide, 0x03, SCRATCH,
 			FIELD(cpu.s.segment[0].base) +
 				insn->seg *
 					(uint32_t)sizeof(struct cpu_segment));
@@ -118,8 +118,9 @@ static uint8_t *branch_slow(struct translation *t, unsigned condition)
  */
 static bool is_likely_upper(const struct translation *t)
 {
-	return t->flavour.view == MMU_SMAP ||
-	       (t->flavour.view == MMU_SUPERVISOR && !t->flavour.has_smap);
+	return !t->flavour.is_32 &&
+	       (t->flavour.view == MMU_SMAP ||
+		(t->flavour.view == MMU_SUPERVISOR && !t->flavour.has_smap));
 }
 
 static void slow(struct translation *t, unsigned condition, unsigned i,

@@ -100,19 +100,17 @@ static bool emit_jcc_direct(struct translation *t, unsigned i, uint64_t target)
 
 static void emit_jcc(struct translation *t, unsigned i)
 {
-	const struct insn *insn = &t->insn[i];
-	uint64_t next = insn_rip(t, i) + insn->len;
-	uint64_t target = next + (uint64_t)insn->imm;
+	uint64_t target = insn_target(t, i);
 	uint8_t *fall_through;
 
 	need_flags_in_rflags(t);
 	if (!emit_jcc_direct(t, i, target)) {
-		fall_through = code_jcc_forward(&t->c, insn->cond ^ 1);
+		fall_through = code_jcc_forward(&t->c, t->insn[i].cond ^ 1);
 		emit_goto(t, i, target);
 		code_land(&t->c, fall_through);
 		t->flags = FLAGS_IN_RFLAGS;
 	}
-	emit_goto(t, i, next);
+	emit_goto(t, i, insn_next(t, i));
 }
 
 /* Pushes the return address on the guest's stack. */
@@ -123,10 +121,10 @@ static void emit_push_return(struct translation *t, unsigned i, uint64_t rip)
 
 	need_flags_saved(t, RFLAGS_STATUS);
 	retry = code_here(c);
-	code_lea(c, SCRATCH, GUEST_RSP, -8);
-	emit_translate_stack(t, i, 8, retry);
-	if (rip == (uint64_t)(int32_t)rip) { /* mov qword [r10], imm32 */
-		code_u8(c, 0x49);
+	code_lea_sized(c, t->wide, SCRATCH, GUEST_RSP, -(int)t->word);
+	emit_translate_stack(t, i, t->word, retry);
+	if (!t->wide || rip == (uint64_t)(int32_t)rip) {
+		code_u8(c, 0x41 | t->wide << 3); /* mov [r10], imm32 */
 		code_u8(c, 0xc7);
 		code_u8(c, 0x02);
 		code_u32(c, (uint32_t)rip);
@@ -138,7 +136,7 @@ static void emit_push_return(struct translation *t, unsigned i, uint64_t rip)
 		code_u8(c, 0x02);
 		code_load(c, RAX, FIELD(spill[0]));
 	}
-	code_lea(c, GUEST_RSP, GUEST_RSP, -8);
+	code_lea_sized(c, t->wide, GUEST_RSP, GUEST_RSP, -(int)t->word);
 }
 
 /* cmp dword [rsp - 16 + offset], value; jne miss */
@@ -156,7 +154,7 @@ static void emit_check_half(struct translation *t, int offset, uint32_t value)
 
 /*
  * Where the host's RET lands: is it where the guest's goes? And is this page
- * still there, in the view of the RET, whose ids R10 chooses?
+ * still there, for the RET's view and size of code, whose ids R10 chooses?
  */
 static void emit_return_site(struct translation *t, unsigned i, uint64_t rip)
 {
@@ -185,9 +183,7 @@ static void emit_return_site(struct translation *t, unsigned i, uint64_t rip)
 
 static void emit_call(struct translation *t, unsigned i)
 {
-	const struct insn *insn = &t->insn[i];
-	uint64_t next = insn_rip(t, i) + insn->len;
-	uint64_t target = next + (uint64_t)insn->imm;
+	uint64_t next = insn_next(t, i), target = insn_target(t, i);
 	struct code *c = &t->c;
 	struct cold *called;
 
@@ -211,14 +207,15 @@ static void emit_ret(struct translation *t, unsigned i)
 
 	need_flags_saved(t, RFLAGS_STATUS);
 	retry = code_here(c);
-	code_move(c, SCRATCH, GUEST_RSP);
-	emit_translate_stack(t, i, 8, retry);
-	code_u8(c, 0x41); /* push qword [r10] */
-	code_u8(c, 0xff);
-	code_u8(c, 0x32);
+	code_rr(c, t->wide, 0x89, SCRATCH, GUEST_RSP);
+	emit_translate_stack(t, i, t->word, retry);
+	if (t->wide)
+		CODE(c, 0x41, 0xff, 0x32); /* push qword [r10] */
+	else
+		CODE(c, 0x45, 0x8b, 0x12, 0x41, 0x52); /* mov r10d; push r10 */
 	code_lea(c, RSP, RSP, 8);
-	code_lea(c, GUEST_RSP, GUEST_RSP, 8 + pop);
-	code_constant(c, SCRATCH, BT_RETURN_VIEW(t->flavour.view));
+	code_lea_sized(c, t->wide, GUEST_RSP, GUEST_RSP, (int)t->word + pop);
+	code_constant(c, SCRATCH, BT_RETURN_IDS(bt_codes(&t->flavour)));
 	code_u8(c, 0xc3);
 }
 
@@ -235,17 +232,16 @@ static void emit_target(struct translation *t, unsigned i)
 		if (operand->reg == R10 || operand->reg == R11)
 			code_load(c, SCRATCH, FIELD_GPR(operand->reg));
 		else
-			code_move(c, SCRATCH,
-				  operand->reg == RSP ? GUEST_RSP :
-							operand->reg);
+			code_rr(c, t->wide, 0x89, SCRATCH,
+				operand->reg == RSP ? GUEST_RSP : operand->reg);
 		return;
 	}
 	emit_address(t, i, spare);
-	if (is_stack_operand(insn))
-		emit_translate_stack(t, i, 8, retry);
+	if (is_stack_operand(t, insn))
+		emit_translate_stack(t, i, t->word, retry);
 	else
-		emit_translate(t, i, 8, MMU_READ, spare, true, 1);
-	code_u8(c, 0x4d); /* mov r10, [r10] */
+		emit_translate(t, i, t->word, MMU_READ, spare, true, 1);
+	code_u8(c, 0x45 | t->wide << 3); /* mov r10, [r10] */
 	code_u8(c, 0x8b);
 	code_u8(c, 0x12);
 }
@@ -253,8 +249,8 @@ static void emit_target(struct translation *t, unsigned i)
 static void emit_indirect(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
-	uint64_t next = insn_rip(t, i) + insn->len;
-	const uint8_t *lookup = t->bt->stubs.lookup[t->flavour.view];
+	uint64_t next = insn_next(t, i);
+	const uint8_t *lookup = t->bt->stubs.lookup[bt_codes(&t->flavour)];
 	struct code *c = &t->c;
 
 	need_flags_saved(t, RFLAGS_STATUS);
@@ -283,8 +279,7 @@ void emit_branch(struct translation *t, unsigned i)
 	else if (!is_direct)
 		emit_indirect(t, i);
 	else if (insn->op == OP_JMP)
-		emit_goto(t, i,
-			  insn_rip(t, i) + insn->len + (uint64_t)insn->imm);
+		emit_goto(t, i, insn_target(t, i));
 	else
 		emit_call(t, i);
 }

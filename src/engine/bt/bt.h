@@ -9,7 +9,8 @@
  * that misses the software TLB, leaves the cache for one instruction of the
  * interpreter and comes back. So what an instruction means is said once.
  *
- * Registers in translated code (64-bit guest code):
+ * Registers in translated code (32-bit guest code has only the first eight,
+ * whose upper halves mean nothing):
  *	guest RAX RCX RDX RBX RBP RSI RDI R8 R9 R12..R15   the same register
  *	guest RSP                                          R11
  *	guest R10, R11                                     s.gpr[], in memory
@@ -54,6 +55,9 @@ struct code;
  */
 struct bt_flavour {
 	uint8_t view;
+	/* 32-bit code; CS, DS, ES and SS are flat (segments_are_flat) */
+	bool is_32;
+	bool has_fs, has_gs; /* is_32: 4 GiB that may be read and written */
 	bool has_smap; /* CR4.SMAP: the supervisor view means AC is set */
 	bool has_x87; /* no #NM, #UD or unmasked exception to be expected */
 	bool has_sse;
@@ -102,7 +106,7 @@ struct bt_block {
 	uint32_t site; /* the id that its return site checks */
 	uint32_t bytes; /* copies of the spans, one after the other */
 	struct bt_span span[BT_SPANS];
-	uint8_t flavour; /* packed */
+	uint16_t flavour; /* packed */
 	uint8_t entry; /* from `code` on: flags in RFLAGS */
 	uint8_t kind[BT_LINKS]; /* enum bt_link_kind */
 	struct bt_link link[BT_LINKS];
@@ -114,8 +118,8 @@ struct bt_block {
 
 /*
  * Exec ids. Each page of guest memory that has code, at a linear address and in
- * a flavour, has a number that no other ever has. A vCPU holds, per view, the
- * ids that its address space makes valid now, by linear page. Who comes to a
+ * a flavour, has a number that no other ever has. A vCPU holds, per view and
+ * size of code (bt_codes), the ids that its address space makes valid now, by linear page. Who comes to a
  * block from another page enters where the block compares its id with the
  * vCPU's, and goes to the dispatcher when they differ. So branches between
  * pages, the look-up's entries and return addresses stay as they are when CR3
@@ -143,7 +147,15 @@ struct bt_exec_bank {
 	uint32_t id[BT_EXEC_LOWER];
 };
 
-/* Indirect branches look here first: per view, by RIP. */
+/* Views with 64-bit code, then views with 32-bit code. */
+#define BT_CODES (2 * MMU_VIEWS)
+
+static inline unsigned bt_codes(const struct bt_flavour *flavour)
+{
+	return flavour->view + (flavour->is_32 ? MMU_VIEWS : 0u);
+}
+
+/* Indirect branches look here first: as for ids, by RIP. */
 #define BT_JUMPS 4096
 
 struct bt_jump {
@@ -267,20 +279,21 @@ struct bt_vcpu {
 	struct bt_return iret[2]; /* to CPL 0, to CPL 3 */
 	bool has_waiting; /* an interrupt or NMI that is held off */
 	struct bt_stack stack[MMU_VIEWS];
-	uint32_t exec[MMU_VIEWS][BT_EXEC]; /* ids, by bt_exec_slot */
-	struct bt_jump jump[MMU_VIEWS][BT_JUMPS];
+	uint32_t exec[BT_CODES][BT_EXEC]; /* ids, by bt_exec_slot */
+	struct bt_jump jump[BT_CODES][BT_JUMPS];
 	_Alignas(64) uint8_t xsave[BT_XSAVE_SIZE];
 	_Alignas(64) uint8_t restored[BT_XSAVE_SIZE]; /* by XRSTOR */
 
 	enum bt_vectors vectors;
 	struct bt_flavour flavour; /* of the code that runs */
 	bool is_checked; /* of the code that is about to */
+	uint32_t flavour_32; /* packed: what 32-bit code's ids are for */
 	/* cpu.tlb's, when `exec` and `stack` were last right */
 	uint64_t generation[2];
 	uint32_t page_flushes;
 	uint16_t last_generation;
 	/* Which runs of 64 slots of either half of `exec` may hold ids. */
-	uint64_t has_ids[MMU_VIEWS][2];
+	uint64_t has_ids[BT_CODES][2];
 	struct bt_exec_bank bank[BT_EXEC_BANKS];
 	unsigned next_bank;
 	uint8_t *shadow; /* mapping of the shadow stack */
@@ -341,7 +354,7 @@ struct bt_stubs {
 	uint8_t *stack; /* flags saved; stop and address are set */
 	uint8_t *attention; /* flags saved; s.rip is set */
 	uint8_t *call[BT_EXIT_COUNT]; /* from BT_XSAVE; as interpret */
-	uint8_t *lookup[MMU_VIEWS]; /* flags saved; R10: where to go */
+	uint8_t *lookup[BT_CODES]; /* flags saved; R10: where to go */
 	uint8_t *stack_refill[MMU_VIEWS]; /* as stack, which it may go to */
 	/* REP STOS, REP MOVS by log2 of the element's size; as interpret */
 	uint8_t *repeat[MMU_VIEWS][2][4];
@@ -454,8 +467,10 @@ void bt_leave_guest(struct bt_vcpu *vcpu);
 void bt_exec_notice(struct bt_vcpu *vcpu);
 /* The page of rip, just fetched from, is that of the block whose code this is. */
 void bt_exec_enter(struct bt_vcpu *vcpu, uint64_t rip, uint32_t code);
-/* All ids, of all address spaces: another flavour's hold from now on. */
+/* All ids, of all address spaces: another flavour's hold from now on. The
+ * second: only those of 32-bit code. */
 void bt_exec_forget(struct bt_vcpu *vcpu);
+void bt_exec_forget_32(struct bt_vcpu *vcpu);
 void bt_jump_enter(struct bt_vcpu *vcpu, uint64_t rip, uint32_t code);
 /* Of code in [from, to). */
 void bt_jumps_forget(struct bt_vcpu *vcpu, const uint8_t *from,

@@ -49,9 +49,9 @@ static inline uint8_t *code_here(const struct code *c)
 	return c->at + c->delta;
 }
 
-/* What RET leaves in R10: the distance of its view's ids from the first's. */
-#define BT_RETURN_VIEW(view) \
-	((uint32_t)(view) * (uint32_t)(BT_EXEC * sizeof(uint32_t)))
+/* What RET leaves in R10: the distance of its ids (bt_codes) from the first. */
+#define BT_RETURN_IDS(codes) \
+	((uint32_t)(codes) * (uint32_t)(BT_EXEC * sizeof(uint32_t)))
 
 enum { OP_SIZE_32 = 0, OP_SIZE_64 = 1 };
 
@@ -200,18 +200,24 @@ static inline void code_displacement(struct code *c, unsigned mod,
 		code_u32(c, (uint32_t)displacement);
 }
 
-/* LEA to, [base + displacement], 64 bits; flags stay. */
-static inline void code_lea(struct code *c, unsigned to, unsigned base,
-			    int32_t displacement)
+/* LEA to, [base + displacement], of 32 bits or 64; flags stay. */
+static inline void code_lea_sized(struct code *c, unsigned wide, unsigned to,
+				  unsigned base, int32_t displacement)
 {
 	unsigned mod = code_mod(base, displacement);
 
-	code_u8(c, 0x48 | to >> 3 << 2 | base >> 3);
+	code_u8(c, 0x40 | wide << 3 | to >> 3 << 2 | base >> 3);
 	code_u8(c, 0x8d);
 	code_u8(c, mod | (to & 7) << 3 | (base & 7));
 	if ((base & 7) == 4)
 		code_u8(c, 0x24);
 	code_displacement(c, mod, displacement);
+}
+
+static inline void code_lea(struct code *c, unsigned to, unsigned base,
+			    int32_t displacement)
+{
+	code_lea_sized(c, OP_SIZE_64, to, base, displacement);
 }
 
 #define NO_REGISTER 255

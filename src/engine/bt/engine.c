@@ -229,9 +229,9 @@ static int bt_vcpu_create(struct vcpu *vcpu, const struct cpuid_table *cpuid)
 	bt->cpu.leave = bt_leave;
 	cpu_state_reset(&bt->cpu.s, vcpu->index == 0);
 	interp_mode_changed(&bt->cpu);
-	for (unsigned view = 0; view < MMU_VIEWS; view++)
+	for (unsigned codes = 0; codes < BT_CODES; codes++)
 		for (unsigned i = 0; i < BT_JUMPS; i++)
-			bt->jump[view][i] =
+			bt->jump[codes][i] =
 				(struct bt_jump){ BT_NO_RIP,
 						  bt->bt->stubs.no_rip };
 	bt_forget_returns(bt);

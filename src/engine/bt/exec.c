@@ -39,14 +39,14 @@ static uint64_t run_bit(uint64_t rip)
 	return BIT(bt_exec_slot(rip) / RUN % 64);
 }
 
-static void clear_half(struct bt_vcpu *vcpu, unsigned view, unsigned half)
+static void clear_half(struct bt_vcpu *vcpu, unsigned codes, unsigned half)
 {
-	uint32_t *id = vcpu->exec[view] + (half ? BT_EXEC_LOWER : 0);
-	uint64_t used = vcpu->has_ids[view][half];
+	uint32_t *id = vcpu->exec[codes] + (half ? BT_EXEC_LOWER : 0);
+	uint64_t used = vcpu->has_ids[codes][half];
 
 	for (; used; used &= used - 1)
 		clear_ids(id + RUN * __builtin_ctzll(used), RUN);
-	vcpu->has_ids[view][half] = 0;
+	vcpu->has_ids[codes][half] = 0;
 }
 
 static void forget_banks(struct bt_vcpu *vcpu)
@@ -57,10 +57,16 @@ static void forget_banks(struct bt_vcpu *vcpu)
 
 void bt_exec_forget(struct bt_vcpu *vcpu)
 {
-	for (unsigned view = 0; view < MMU_VIEWS; view++)
+	for (unsigned codes = 0; codes < BT_CODES; codes++)
 		for (unsigned half = 0; half < 2; half++)
-			clear_half(vcpu, view, half);
+			clear_half(vcpu, codes, half);
 	forget_banks(vcpu);
+}
+
+void bt_exec_forget_32(struct bt_vcpu *vcpu)
+{
+	for (unsigned codes = MMU_VIEWS; codes < BT_CODES; codes++)
+		clear_half(vcpu, codes, 0);
 }
 
 static struct bt_exec_bank *find_bank(struct bt_vcpu *vcpu, uint64_t generation)
@@ -97,8 +103,8 @@ static void switch_lower(struct bt_vcpu *vcpu, uint64_t generation)
 
 	if (vcpu->has_ids[MMU_USER][0])
 		save_user(vcpu);
-	for (unsigned view = 0; view < MMU_VIEWS; view++)
-		clear_half(vcpu, view, 0);
+	for (unsigned codes = 0; codes < BT_CODES; codes++)
+		clear_half(vcpu, codes, 0);
 	bank = find_bank(vcpu, generation);
 	if (bank) {
 		copy_used(vcpu->exec[MMU_USER], bank->id, bank->used);
@@ -111,8 +117,8 @@ static void clear_page(struct bt_vcpu *vcpu, uint64_t rip)
 {
 	unsigned slot = bt_exec_slot(rip);
 
-	for (unsigned view = 0; view < MMU_VIEWS; view++)
-		vcpu->exec[view][slot] = 0;
+	for (unsigned codes = 0; codes < BT_CODES; codes++)
+		vcpu->exec[codes][slot] = 0;
 	for (unsigned i = 0; i < BT_EXEC_BANKS && slot < BT_EXEC_LOWER; i++)
 		vcpu->bank[i].id[slot] = 0;
 }
@@ -139,9 +145,9 @@ static void notice_generations(struct bt_vcpu *vcpu)
 	}
 	if (tlb->generation[0] != vcpu->generation[0])
 		switch_lower(vcpu, tlb->generation[0]);
-	for (unsigned view = 0; view < MMU_VIEWS; view++)
+	for (unsigned codes = 0; codes < BT_CODES; codes++)
 		if (tlb->generation[1] != vcpu->generation[1])
-			clear_half(vcpu, view, 1);
+			clear_half(vcpu, codes, 1);
 }
 
 void bt_exec_notice(struct bt_vcpu *vcpu)
@@ -168,14 +174,14 @@ void bt_exec_notice(struct bt_vcpu *vcpu)
 
 void bt_exec_enter(struct bt_vcpu *vcpu, uint64_t rip, uint32_t code)
 {
-	unsigned view = vcpu->flavour.view;
+	unsigned codes = bt_codes(&vcpu->flavour);
 	uint32_t id = load_u32(bt_code(vcpu->bt, code) + BT_CHECK_ID);
 
 	/* Dropped meanwhile: it would be found valid. */
 	if (id == BT_NO_ID)
 		return;
-	vcpu->exec[view][bt_exec_slot(rip)] = id;
-	vcpu->has_ids[view][rip >> 63] |= run_bit(rip);
+	vcpu->exec[codes][bt_exec_slot(rip)] = id;
+	vcpu->has_ids[codes][rip >> 63] |= run_bit(rip);
 }
 
 /* --- indirect branches ------------------------------------------------------ */
@@ -183,7 +189,7 @@ void bt_exec_enter(struct bt_vcpu *vcpu, uint64_t rip, uint32_t code)
 void bt_jump_enter(struct bt_vcpu *vcpu, uint64_t rip, uint32_t code)
 {
 	struct bt_jump *jump =
-		&vcpu->jump[vcpu->flavour.view][bt_jump_index(rip)];
+		&vcpu->jump[bt_codes(&vcpu->flavour)][bt_jump_index(rip)];
 
 	*jump = (struct bt_jump){ rip, bt_code(vcpu->bt, code) };
 }
@@ -193,9 +199,9 @@ void bt_jumps_forget(struct bt_vcpu *vcpu, const uint8_t *from,
 {
 	const struct bt_jump none = { BT_NO_RIP, vcpu->bt->stubs.no_rip };
 
-	for (unsigned view = 0; view < MMU_VIEWS; view++)
+	for (unsigned codes = 0; codes < BT_CODES; codes++)
 		for (unsigned i = 0; i < BT_JUMPS; i++) {
-			struct bt_jump *jump = &vcpu->jump[view][i];
+			struct bt_jump *jump = &vcpu->jump[codes][i];
 
 			if (jump->code >= from && jump->code < to)
 				*jump = none;

@@ -13,9 +13,15 @@
 
 /* State that the area between vCPU and host cannot follow, or whose change the
  * flavour depends on; and what comes in by core/input. */
-static bool is_left_to_interp(const struct insn *insn)
+static bool is_left_to_interp(const struct translation *t,
+			      const struct insn *insn)
 {
 	switch (insn->op) {
+	case OP_VZEROALL: /* of eight registers in 32-bit code */
+	case OP_VZEROUPPER:
+	case OP_VPCMPESTRI: /* VEX.W is the size of EAX and EDX */
+	case OP_VPCMPESTRM:
+		return t->flavour.is_32;
 	case OP_LDMXCSR:
 	case OP_VLDMXCSR:
 	case OP_FLDCW:
@@ -70,6 +76,7 @@ static bool operands_are_carried(const struct insn *insn)
 		case OPND_VREG:
 			break;
 		case OPND_MEM:
+		case OPND_MOFFS:
 			if (!operand->size || operand->size > 64)
 				return false;
 			break;
@@ -80,15 +87,35 @@ static bool operands_are_carried(const struct insn *insn)
 	return true;
 }
 
+static const struct operand *memory_operand(const struct insn *insn)
+{
+	for (unsigned i = 0; i < insn->nops; i++)
+		if (operand_is_mem(&insn->operand[i]))
+			return &insn->operand[i];
+	return NULL;
+}
+
+/* 32-bit code has segments that differ and addresses of 16 bits. */
+static bool address_is_carried(const struct translation *t,
+			       const struct insn *insn)
+{
+	if (!t->flavour.is_32 || !memory_operand(insn))
+		return true;
+	return insn->adsize == 4 && insn->seg != SEG_CS &&
+	       (insn->seg != SEG_FS || t->flavour.has_fs) &&
+	       (insn->seg != SEG_GS || t->flavour.has_gs);
+}
+
 static bool is_carried(const struct translation *t, const struct insn *insn)
 {
 	const struct insn_row *row = insn_row(insn);
 
-	return (row->bt == BT_COPY || row->bt == BT_MEM) &&
+	return address_is_carried(t, insn) &&
+	       (row->bt == BT_COPY || row->bt == BT_MEM) &&
 	       row->priv == PRIV_U && insn->encoding != ENC_EVEX &&
 	       !(row->attrs & (ROW_VSIB | ROW_ENDS)) &&
 	       t->vcpu->cpu.blocks->has_feature[row->feature] &&
-	       units_are_usable(t, row) && !is_left_to_interp(insn) &&
+	       units_are_usable(t, row) && !is_left_to_interp(t, insn) &&
 	       !reaches_past_operand(insn) && operands_are_carried(insn);
 }
 
@@ -179,14 +206,6 @@ static void store_temporaries(struct translation *t,
 
 /* --- instructions as they are ---------------------------------------------- */
 
-static const struct operand *memory_operand(const struct insn *insn)
-{
-	for (unsigned i = 0; i < insn->nops; i++)
-		if (insn->operand[i].kind == OPND_MEM)
-			return &insn->operand[i];
-	return NULL;
-}
-
 /* Those in registers of their own that can be an index without a SIB byte. */
 #define LOADABLE \
 	(0xffff & ~(uint32_t)(BIT(RSP) | BIT(R10) | BIT(R11) | BIT(R12)))
@@ -224,7 +243,7 @@ void emit_operand_address(struct translation *t, unsigned i,
 	if (reload)
 		spare = spare_register(insn_registers(insn));
 	emit_address(t, i, spare);
-	if (is_stack_operand(insn) && alignment == 1)
+	if (is_stack_operand(t, insn) && alignment == 1)
 		emit_translate_stack(t, i, memory->size, retry);
 	else
 		emit_translate(t, i, memory->size,
@@ -314,7 +333,7 @@ static void emit_lea(struct translation *t, unsigned i)
 	const struct insn *insn = &t->insn[i];
 	const struct operand *to = &insn->operand[0];
 
-	if (to->size < 4) {
+	if (to->size < 4 || insn->adsize < 4) {
 		emit_interpret(t, i);
 		return;
 	}
@@ -341,14 +360,14 @@ void emit_interpret(struct translation *t, unsigned i)
 	t->flags = FLAGS_SAVED;
 }
 
-static bool is_near_branch(const struct insn *insn)
+static bool is_near_branch(const struct translation *t, const struct insn *insn)
 {
 	switch (insn->op) {
 	case OP_JCC:
 	case OP_JMP:
 	case OP_CALL:
 	case OP_RET:
-		return insn->opsize == 8;
+		return insn->opsize == t->word && address_is_carried(t, insn);
 	default:
 		return false;
 	}
@@ -365,7 +384,7 @@ bool emit_insn(struct translation *t, unsigned i)
 	if (t->offset[i] + insn->len > t->room)
 		emit_crossing_check(t, i);
 	t->retry = NULL;
-	if (is_near_branch(insn)) {
+	if (is_near_branch(t, insn)) {
 		emit_branch(t, i);
 		return true;
 	}

@@ -30,6 +30,30 @@ static void count(struct bt_vcpu *vcpu, enum bt_event event)
 #define FCW_MASKS   0x3f
 #define FSW_ES	    0x80
 
+/* Base 0, 4 GiB, data that may be read and written: what no access can miss. */
+static bool is_whole_data(const struct cpu_segment *segment)
+{
+	const uint32_t mask = SEGMENT_P | SEGMENT_S | SEGMENT_CODE |
+			      SEGMENT_WRITABLE | SEGMENT_EXPAND_DOWN;
+
+	return segment->limit == UINT32_MAX &&
+	       (segment->attributes & mask) ==
+		       (SEGMENT_P | SEGMENT_S | SEGMENT_WRITABLE);
+}
+
+/* Of 32-bit code: SDM 3, 3.2.1, the basic flat model. */
+static bool segments_are_flat(const struct cpu_state *s)
+{
+	const struct cpu_segment *cs = &s->segment[SEG_CS];
+	const struct cpu_segment *ss = &s->segment[SEG_SS];
+
+	return !cs->base && cs->limit == UINT32_MAX && !ss->base &&
+	       !s->segment[SEG_DS].base && !s->segment[SEG_ES].base &&
+	       (ss->attributes & SEGMENT_DB) && is_whole_data(ss) &&
+	       is_whole_data(&s->segment[SEG_DS]) &&
+	       is_whole_data(&s->segment[SEG_ES]);
+}
+
 static struct bt_flavour flavour_of(const struct bt_vcpu *vcpu)
 {
 	const struct interp *cpu = &vcpu->cpu;
@@ -45,6 +69,11 @@ static struct bt_flavour flavour_of(const struct bt_vcpu *vcpu)
 	};
 
 	flavour.is_checked = vcpu->is_checked;
+	if (cpu->mode == X86_MODE_32) {
+		flavour.is_32 = true;
+		flavour.has_fs = is_whole_data(&s->segment[SEG_FS]);
+		flavour.has_gs = is_whole_data(&s->segment[SEG_GS]);
+	}
 	flavour.has_avx = flavour.has_sse && (s->cr4 & CR4_OSXSAVE) &&
 			  (s->xcr0 & (XCR0_SSE | XCR0_AVX)) ==
 				  (XCR0_SSE | XCR0_AVX);
@@ -57,21 +86,33 @@ uint32_t bt_flavour_pack(const struct bt_flavour *flavour)
 	       (uint32_t)flavour->has_x87 << 3 |
 	       (uint32_t)flavour->has_sse << 4 |
 	       (uint32_t)flavour->has_avx << 5 |
-	       (uint32_t)flavour->is_checked << 6;
+	       (uint32_t)flavour->is_checked << 6 |
+	       (uint32_t)flavour->is_32 << 7 | (uint32_t)flavour->has_fs << 8 |
+	       (uint32_t)flavour->has_gs << 9;
 }
 
-/* Ids are per view: when anything else changes, all others' hold. */
+/* What flavours of one view and size of code differ in: units, then segments. */
+#define FLAVOUR_UNITS	 BITS(6, 2)
+#define FLAVOUR_SEGMENTS BITS(9, 8)
+
+/* Ids are per view and size of code: when anything else changes, others hold. */
 static void choose_flavour(struct bt_vcpu *vcpu)
 {
 	struct bt_flavour flavour;
-	uint32_t old = bt_flavour_pack(&vcpu->flavour) >> 2;
+	uint32_t packed, old = bt_flavour_pack(&vcpu->flavour);
 
 	if (unlikely(vcpu->bt->check))
 		vcpu->is_checked = bt_check_wants(vcpu);
 	flavour = flavour_of(vcpu);
+	packed = bt_flavour_pack(&flavour);
 	vcpu->flavour = flavour;
-	if (bt_flavour_pack(&flavour) >> 2 != old)
+	if ((packed ^ old) & FLAVOUR_UNITS)
 		bt_exec_forget(vcpu);
+	if (!flavour.is_32)
+		return;
+	if ((packed ^ vcpu->flavour_32) & FLAVOUR_SEGMENTS)
+		bt_exec_forget_32(vcpu);
+	vcpu->flavour_32 = packed;
 }
 
 /* --- what changed behind the translations' back ----------------------------- */
@@ -136,7 +177,7 @@ static enum bt_exit run(struct bt_vcpu *vcpu, const void *code)
 	flags_from_code(vcpu);
 	if (vcpu->exit_reason >= BT_INTERPRET)
 		vcpu->cpu.s.rip = vcpu->stop->rip;
-	vcpu->flavour.view = vcpu->cpu.view; /* which code changes */
+	vcpu->flavour.view = (uint8_t)vcpu->cpu.view; /* which code changes */
 	if (unlikely(vcpu->is_checked))
 		bt_check_left(vcpu);
 	return (enum bt_exit)vcpu->exit_reason;
@@ -210,8 +251,14 @@ static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 
 static bool is_translatable(const struct interp *cpu)
 {
-	return cpu->mode == X86_MODE_64 && cpu->is_flat &&
-	       (cpu->cpl == 0 || cpu->cpl == 3) && !(cpu->s.rflags & RFLAGS_DF);
+	bool is_flat = cpu->is_flat;
+
+	if (cpu->mode == X86_MODE_32)
+		is_flat = (cpu->s.cr0 & CR0_PE) && !cpu->has_breakpoints &&
+			  !(cpu->s.rflags & (RFLAGS_VM | RFLAGS_AC)) &&
+			  segments_are_flat(&cpu->s);
+	return is_flat && (cpu->cpl == 0 || cpu->cpl == 3) &&
+	       !(cpu->s.rflags & RFLAGS_DF);
 }
 
 static bool must_look(const struct interp *cpu)
@@ -259,7 +306,7 @@ static struct bt_stop_insn insn_of(struct bt_vcpu *vcpu,
 	if (stop->has_insn)
 		return *(const struct bt_stop_insn *)(stop + 1);
 	BUG_ON(insn_decode(&insn.insn, stop->bytes, stop->length,
-			   X86_MODE_64) != stop->length);
+			   vcpu->cpu.mode) != stop->length);
 	insn.fn = interp_handler_find(&vcpu->cpu, &insn.insn);
 	return insn;
 }

@@ -7,10 +7,13 @@
 
 /* --- one by one -------------------------------------------------------------- */
 
-/* op reg, [r10] or the other way round, 64 bits. */
-static void emit_at_scratch(struct code *c, unsigned opcode, unsigned reg)
+/* op reg, [r10] or the other way round, of the stack's size. */
+static void emit_at_scratch(struct translation *t, unsigned opcode,
+			    unsigned reg)
 {
-	code_u8(c, 0x49 | reg >> 3 << 2);
+	struct code *c = &t->c;
+
+	code_u8(c, 0x41 | t->wide << 3 | reg >> 3 << 2);
 	code_u8(c, opcode);
 	code_u8(c, (reg & 7) << 3 | 2);
 }
@@ -21,17 +24,17 @@ static void emit_store_pushed(struct translation *t, const struct insn *insn)
 	struct code *c = &t->c;
 
 	if (from->kind == OPND_IMM) {
-		code_u8(c, 0x49); /* mov qword [r10], imm32 */
+		code_u8(c, 0x41 | t->wide << 3); /* mov [r10], imm32 */
 		code_u8(c, 0xc7);
 		code_u8(c, 0x02);
 		code_u32(c, (uint32_t)insn->imm);
 	} else if (from->reg == R10 || from->reg == R11) {
 		code_store(c, FIELD(spill[0]), RAX);
 		code_load(c, RAX, FIELD_GPR(from->reg));
-		emit_at_scratch(c, 0x89, RAX);
+		emit_at_scratch(t, 0x89, RAX);
 		code_load(c, RAX, FIELD(spill[0]));
 	} else {
-		emit_at_scratch(c, 0x89,
+		emit_at_scratch(t, 0x89,
 				from->reg == RSP ? GUEST_RSP : from->reg);
 	}
 }
@@ -43,10 +46,10 @@ static void emit_push(struct translation *t, unsigned i)
 
 	need_flags_saved(t, t->live_after[i]);
 	retry = code_here(c);
-	code_lea(c, SCRATCH, GUEST_RSP, -8);
-	emit_translate_stack(t, i, 8, retry);
+	code_lea_sized(c, t->wide, SCRATCH, GUEST_RSP, -(int)t->word);
+	emit_translate_stack(t, i, t->word, retry);
 	emit_store_pushed(t, &t->insn[i]);
-	code_lea(c, GUEST_RSP, GUEST_RSP, -8);
+	code_lea_sized(c, t->wide, GUEST_RSP, GUEST_RSP, -(int)t->word);
 }
 
 /* PUSH of a word in memory. */
@@ -56,7 +59,7 @@ static void emit_push_memory(struct translation *t, unsigned i)
 
 	need_flags_saved(t, t->live_after[i]);
 	emit_operand_address(t, i, &t->insn[i].operand[0]);
-	emit_at_scratch(c, 0x8b, SCRATCH);
+	emit_at_scratch(t, 0x8b, SCRATCH);
 	code_store(c, FIELD(spill[1]), SCRATCH);
 	emit_push_spilled(t, i);
 }
@@ -69,19 +72,19 @@ static void emit_pop(struct translation *t, unsigned i)
 
 	need_flags_saved(t, t->live_after[i]);
 	retry = code_here(c);
-	code_move(c, SCRATCH, GUEST_RSP);
-	emit_translate_stack(t, i, 8, retry);
+	code_rr(c, t->wide, 0x89, SCRATCH, GUEST_RSP);
+	emit_translate_stack(t, i, t->word, retry);
 	if (reg == RSP) {
-		emit_at_scratch(c, 0x8b, GUEST_RSP);
+		emit_at_scratch(t, 0x8b, GUEST_RSP);
 		return;
 	}
 	if (reg == R10 || reg == R11) {
-		emit_at_scratch(c, 0x8b, SCRATCH);
+		emit_at_scratch(t, 0x8b, SCRATCH);
 		code_store(c, FIELD_GPR(reg), SCRATCH);
 	} else {
-		emit_at_scratch(c, 0x8b, reg);
+		emit_at_scratch(t, 0x8b, reg);
 	}
-	code_lea(c, GUEST_RSP, GUEST_RSP, 8);
+	code_lea_sized(c, t->wide, GUEST_RSP, GUEST_RSP, (int)t->word);
 }
 
 static void emit_leave(struct translation *t, unsigned i)
@@ -91,10 +94,10 @@ static void emit_leave(struct translation *t, unsigned i)
 
 	need_flags_saved(t, t->live_after[i]);
 	retry = code_here(c);
-	code_move(c, SCRATCH, RBP);
-	emit_translate_stack(t, i, 8, retry);
-	code_lea(c, GUEST_RSP, RBP, 8);
-	emit_at_scratch(c, 0x8b, RBP);
+	code_rr(c, t->wide, 0x89, SCRATCH, RBP);
+	emit_translate_stack(t, i, t->word, retry);
+	code_lea_sized(c, t->wide, GUEST_RSP, RBP, (int)t->word);
+	emit_at_scratch(t, 0x8b, RBP);
 }
 
 /* --- runs ------------------------------------------------------------------- */
@@ -102,11 +105,11 @@ static void emit_leave(struct translation *t, unsigned i)
 /* So that offsets have eight bits. */
 #define RUN_MAX 16
 
-static bool is_simple(const struct insn *insn)
+static bool is_simple(const struct translation *t, const struct insn *insn)
 {
 	const struct operand *operand = &insn->operand[0];
 
-	return insn->opsize == 8 &&
+	return insn->opsize == t->word &&
 	       (operand->kind == OPND_REG || operand->kind == OPND_IMM);
 }
 
@@ -118,7 +121,7 @@ static unsigned run_length(const struct translation *t, unsigned i)
 	while (n < RUN_MAX && i + n < t->count) {
 		const struct insn *insn = &t->insn[i + n];
 
-		if (insn->op != t->insn[i].op || !is_simple(insn) ||
+		if (insn->op != t->insn[i].op || !is_simple(t, insn) ||
 		    (insn->operand[0].kind == OPND_REG &&
 		     insn->operand[0].reg == RSP) ||
 		    t->offset[i + n] + insn->len > t->room)
@@ -151,11 +154,12 @@ static void emit_slot(struct translation *t, unsigned i, unsigned offset)
 	struct code *c = &t->c;
 
 	if (operand->kind == OPND_IMM) {
-		CODE(c, 0x49, 0xc7); /* mov qword, imm32 */
+		CODE(c, 0x41 | t->wide << 3, 0xc7); /* mov, imm32 */
 		at_offset(c, 0, offset);
 		code_u32(c, (uint32_t)insn->imm);
 	} else if (operand->reg != R10 && operand->reg != R11) {
-		CODE(c, 0x49 | operand->reg >> 3 << 2, is_push ? 0x89 : 0x8b);
+		CODE(c, 0x41 | t->wide << 3 | operand->reg >> 3 << 2,
+		     is_push ? 0x89 : 0x8b);
 		at_offset(c, operand->reg, offset);
 	} else if (is_push) { /* by the shadow stack, below RSP */
 		CODE(c, 0x65, 0xff, 0x34, 0x25); /* push gs:[..] */
@@ -178,23 +182,23 @@ static void emit_slot(struct translation *t, unsigned i, unsigned offset)
 static void emit_run(struct translation *t, unsigned i, unsigned n)
 {
 	bool is_push = t->insn[i].op == OP_PUSH;
-	int32_t change = is_push ? -8 * (int32_t)n : 8 * (int32_t)n;
+	unsigned size = t->word * n;
+	int32_t change = is_push ? -(int32_t)size : (int32_t)size;
 	struct code *c = &t->c;
 	struct cold *cold;
 
 	need_flags_saved(t, t->live_after[i]);
 	if (is_push)
-		code_lea(c, SCRATCH, GUEST_RSP, change);
+		code_lea_sized(c, t->wide, SCRATCH, GUEST_RSP, change);
 	else
-		code_move(c, SCRATCH, GUEST_RSP);
-	cold = cold_add(t, COLD_RUN, emit_stack_check(t, 8 * n),
-			insn_rip(t, i));
+		code_rr(c, t->wide, 0x89, SCRATCH, GUEST_RSP);
+	cold = cold_add(t, COLD_RUN, emit_stack_check(t, size), insn_rip(t, i));
 	cold->first = i;
 	cold->count = n;
 	cold->flags = t->flags;
 	for (unsigned k = 0; k < n; k++)
-		emit_slot(t, i + k, 8 * (is_push ? n - 1 - k : k));
-	code_lea(c, GUEST_RSP, GUEST_RSP, change);
+		emit_slot(t, i + k, t->word * (is_push ? n - 1 - k : k));
+	code_lea_sized(c, t->wide, GUEST_RSP, GUEST_RSP, change);
 	cold->resume = code_here(c);
 	t->merged = i + n;
 }
@@ -222,14 +226,14 @@ bool emit_stack(struct translation *t, unsigned i)
 
 	if ((insn->op == OP_PUSH || insn->op == OP_POP) && run > 1)
 		emit_run(t, i, run);
-	else if (insn->op == OP_PUSH && is_simple(insn))
+	else if (insn->op == OP_PUSH && is_simple(t, insn))
 		emit_push(t, i);
-	else if (insn->op == OP_PUSH && insn->opsize == 8 &&
+	else if (insn->op == OP_PUSH && t->wide && insn->opsize == 8 &&
 		 operand->kind == OPND_MEM)
 		emit_push_memory(t, i);
-	else if (insn->op == OP_POP && is_simple(insn))
+	else if (insn->op == OP_POP && is_simple(t, insn))
 		emit_pop(t, i);
-	else if (insn->op == OP_LEAVE && insn->opsize == 8)
+	else if (insn->op == OP_LEAVE && insn->opsize == t->word)
 		emit_leave(t, i);
 	else
 		return false;

@@ -67,10 +67,10 @@ static void make_leave(struct code *c, enum bt_exit reason)
  * R10 is a guest address; bt_jump_index says where it would be. A poll stands
  * here, as every cycle of indirect branches comes through.
  */
-static void make_lookup(struct code *c, const struct bt_vm *bt, unsigned view)
+static void make_lookup(struct code *c, const struct bt_vm *bt, unsigned codes)
 {
 	uint32_t rip = FIELD(jump[0][0].rip) +
-		       view * BT_JUMPS * (uint32_t)sizeof(struct bt_jump);
+		       codes * BT_JUMPS * (uint32_t)sizeof(struct bt_jump);
 	uint32_t target = rip + offsetof(struct bt_jump, code);
 	uint8_t *miss, *attention;
 
@@ -98,14 +98,10 @@ static void make_lookup(struct code *c, const struct bt_vm *bt, unsigned view)
 	code_jump(c, bt->stubs.missed);
 }
 
-/* mov r10, [rsp - 16]: the guest's return address, which RET left there. */
-static void load_returned(struct code *c)
+/* mov r10, [rsp + place]: the guest's return address, which RET left there. */
+static void load_returned(struct code *c, int place)
 {
-	code_u8(c, 0x4c);
-	code_u8(c, 0x8b);
-	code_u8(c, 0x54);
-	code_u8(c, 0x24);
-	code_u8(c, 0xf0);
+	CODE(c, 0x4c, 0x8b, 0x54, 0x24, (uint8_t)place);
 }
 
 /*
@@ -141,8 +137,8 @@ static void make_stack_refill(struct code *c, struct bt_vm *bt, unsigned view)
 }
 
 /*
- * From where a RET landed to where the guest's goes, with the look-up of the
- * RET's own view: R10 is what emit_ret put there. At the bottom of the shadow
+ * From where a RET landed to where the guest's goes, with the RET's own
+ * look-up: R10 is what emit_ret put there. At the bottom of the shadow
  * stack its frame, which has been taken, is put back for the next.
  */
 static uint8_t *make_return(struct code *c, const struct bt_vm *bt,
@@ -150,13 +146,18 @@ static uint8_t *make_return(struct code *c, const struct bt_vm *bt,
 {
 	uint8_t *here = code_here(c);
 
-	code_group1(c, OP_SIZE_32, 7, SCRATCH, BT_RETURN_VIEW(1));
-	load_returned(c);
 	if (is_bottom)
 		code_lea(c, RSP, RSP, -8);
-	code_jcc(c, COND_E, bt->stubs.lookup[1]);
-	code_jcc(c, COND_A, bt->stubs.lookup[2]);
-	code_jump(c, bt->stubs.lookup[0]);
+	for (unsigned codes = 0; codes < BT_CODES; codes++) {
+		uint8_t *other;
+
+		code_group1(c, OP_SIZE_32, 7, SCRATCH, BT_RETURN_IDS(codes));
+		other = code_jcc_forward(c, COND_NE);
+		load_returned(c, is_bottom ? -8 : -16);
+		code_jump(c, bt->stubs.lookup[codes]);
+		code_land(c, other);
+	}
+	CODE(c, 0x0f, 0x0b); /* ud2: there are no others */
 	return here;
 }
 
@@ -194,9 +195,9 @@ void bt_stubs_make(struct bt_vm *bt)
 	bt->stubs.missed = code_here(&c);
 	code_store(&c, FIELD_RIP, SCRATCH);
 	code_jump(&c, bt->stubs.dispatch);
-	for (unsigned view = 0; view < MMU_VIEWS; view++) {
-		bt->stubs.lookup[view] = code_here(&c);
-		make_lookup(&c, bt, view);
+	for (unsigned codes = 0; codes < BT_CODES; codes++) {
+		bt->stubs.lookup[codes] = code_here(&c);
+		make_lookup(&c, bt, codes);
 	}
 	for (unsigned view = 0; view < MMU_VIEWS; view++)
 		make_stack_refill(&c, bt, view);

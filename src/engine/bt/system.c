@@ -550,12 +550,26 @@ static emit_fn *const carriers[OP_COUNT] = {
 	[OP_IRET] = emit_iret,
 };
 
+/* Written for 64-bit code alone are most. */
+static bool is_of_32(const struct insn *insn)
+{
+	switch (insn->op) {
+	case OP_CLI:
+	case OP_STI:
+	case OP_RDTSC:
+	case OP_RDTSCP:
+		return true;
+	default:
+		return false;
+	}
+}
+
 enum carried emit_system(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
 	const struct insn_row *row = insn_row(insn);
 
-	if (!carriers[insn->op] ||
+	if (!carriers[insn->op] || (t->flavour.is_32 && !is_of_32(insn)) ||
 	    !t->vcpu->cpu.blocks->has_feature[row->feature])
 		return CARRIED_NOT;
 	return carriers[insn->op](t, i);

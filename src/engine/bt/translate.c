@@ -51,7 +51,7 @@ static void decode_block(struct translation *t)
 		struct insn *insn = &t->insn[t->count];
 
 		if (insn_decode(insn, t->bytes + offset, size - offset,
-				X86_MODE_64) <= 0)
+				t->mode) <= 0)
 			break;
 		t->offset[t->count++] = (uint16_t)offset;
 		offset += insn->len;
@@ -87,7 +87,7 @@ static void look_at(struct translation *t, struct look *look, uint64_t rip)
 		struct insn insn;
 
 		if (insn_decode(&insn, look->bytes + offset, room - offset,
-				X86_MODE_64) <= 0)
+				t->mode) <= 0)
 			break;
 		needed |= insn_reads_status(&insn) & open;
 		open &= ~insn_row(&insn)->flags_written;
@@ -116,16 +116,16 @@ uint32_t flags_needed_at(struct translation *t, uint64_t rip)
 
 static uint32_t live_at_end(struct translation *t)
 {
-	const struct insn *last = &t->insn[t->count - 1];
-	uint64_t next = t->rip + t->offset[t->count];
+	unsigned i = t->count - 1;
+	const struct insn *last = &t->insn[i];
 
 	if (!ends_block(last))
-		return flags_needed_at(t, next);
+		return flags_needed_at(t, insn_next(t, i));
 	if (last->op == OP_JCC)
-		return flags_needed_at(t, next) |
-		       flags_needed_at(t, next + (uint64_t)last->imm);
+		return flags_needed_at(t, insn_next(t, i)) |
+		       flags_needed_at(t, insn_target(t, i));
 	if (last->op == OP_JMP && last->operand[0].kind == OPND_REL)
-		return flags_needed_at(t, next + (uint64_t)last->imm);
+		return flags_needed_at(t, insn_target(t, i));
 	return RFLAGS_STATUS;
 }
 
@@ -169,9 +169,11 @@ static void emit_entries(struct translation *t, uint32_t live)
 {
 	struct bt_block *block = t->block;
 	uint8_t *start = t->c.at;
-	uint8_t *differs = code_check(
-		&t->c, FIELD(exec[t->flavour.view][bt_exec_slot(t->rip)]),
-		t->id);
+	uint8_t *differs =
+		code_check(&t->c,
+			   FIELD(exec[0][bt_exec_slot(t->rip)]) +
+				   BT_RETURN_IDS(bt_codes(&t->flavour)),
+			   t->id);
 
 	cold_add(t, COLD_MISSED, differs, t->rip);
 	BUG_ON(t->c.at - start != BT_CHECK_SIZE);
@@ -210,7 +212,7 @@ static void emit_block(struct translation *t)
 		has_ended = emit_insn(t, i);
 	/* Also behind what the interpreter does and may return from. */
 	if (!has_ended)
-		emit_goto(t, t->count - 1, t->rip + t->offset[t->count]);
+		emit_goto(t, t->count - 1, insn_next(t, t->count - 1));
 	emit_cold(t);
 	emit_copies(t);
 }
@@ -230,6 +232,9 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)
 	t.vcpu = vcpu;
 	t.bt = bt;
 	t.flavour = vcpu->flavour;
+	t.mode = t.flavour.is_32 ? X86_MODE_32 : X86_MODE_64;
+	t.wide = t.flavour.is_32 ? OP_SIZE_32 : OP_SIZE_64;
+	t.word = t.flavour.is_32 ? 4 : 8;
 	t.c = (struct code){
 		.at = bt->writable + region->used,
 		.end = bt->writable + region->used + BT_BLOCK_ROOM,
@@ -249,7 +254,7 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)
 	t.block = bt_block_new(bt);
 	t.block->rip = t.rip;
 	t.block->page = page;
-	t.block->flavour = (uint8_t)bt_flavour_pack(&t.flavour);
+	t.block->flavour = (uint16_t)bt_flavour_pack(&t.flavour);
 	emit_block(&t);
 	region->used =
 		(uint32_t)align_up((uint64_t)(t.c.at - bt->writable), 16);

@@ -60,6 +60,9 @@ struct translation {
 	struct bt_vcpu *vcpu;
 	struct bt_vm *bt;
 	struct bt_flavour flavour;
+	enum x86_mode mode;
+	unsigned wide; /* OP_SIZE_64, or OP_SIZE_32: of addresses, stack, branches */
+	unsigned word; /* the same in bytes */
 	struct code c;
 	uint64_t rip; /* of the block */
 	const uint8_t *host; /* guest memory there; may change meanwhile */
@@ -84,6 +87,23 @@ struct translation {
 	uint32_t id; /* of its page */
 	unsigned links;
 };
+
+/* RIP as it is after an addition: of 32 bits in 32-bit code. */
+static inline uint64_t truncate_rip(const struct translation *t, uint64_t rip)
+{
+	return t->flavour.is_32 ? (uint32_t)rip : rip;
+}
+
+/* Where near branch i leads, and what follows it. */
+static inline uint64_t insn_next(const struct translation *t, unsigned i)
+{
+	return truncate_rip(t, t->rip + t->offset[i] + t->insn[i].len);
+}
+
+static inline uint64_t insn_target(const struct translation *t, unsigned i)
+{
+	return truncate_rip(t, insn_next(t, i) + (uint64_t)t->insn[i].imm);
+}
 
 static inline uint64_t insn_rip(const struct translation *t, unsigned i)
 {
@@ -121,7 +141,7 @@ uint8_t *emit_stack_check(struct translation *t, unsigned size);
 void emit_address(struct translation *t, unsigned i, unsigned spare);
 
 /* True for [RSP + displacement] alone, without FS or GS. */
-bool is_stack_operand(const struct insn *insn);
+bool is_stack_operand(const struct translation *t, const struct insn *insn);
 
 /* A register that instruction i does not name, 0..15 but RSP, R10, R11, R12. */
 unsigned spare_register(uint32_t used);
