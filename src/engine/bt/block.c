@@ -22,7 +22,7 @@ static unsigned hash(uint32_t page, uint64_t rip, uint32_t flavour)
 	uint64_t x = rip ^ ((uint64_t)page << 28) ^ ((uint64_t)flavour << 58);
 
 	x *= 0x9e3779b97f4a7c15ull;
-	return (unsigned)(x >> 48) % BT_BUCKETS;
+	return (unsigned)(x >> 40) % BT_BUCKETS;
 }
 
 struct bt_block *bt_block_find(struct bt_vm *bt, uint32_t page, uint64_t rip,

@@ -336,7 +336,7 @@ struct bt_page {
 #define BT_BLOCK_ROOM 65536
 /* Blocks in a region; their code is longer than 64 bytes. */
 #define BT_BLOCKS_MAX (BT_CACHE_SIZE / BT_REGIONS / 64)
-#define BT_BUCKETS    65536
+#define BT_BUCKETS    262144
 
 struct bt_region {
 	uint32_t start, used; /* in the cache */

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/bits.h"
 #include "base/log.h"
@@ -25,22 +26,30 @@ struct code {
 #define FIELD_GPR(n) ((uint32_t)(offsetof(struct bt_vcpu, cpu.s.gpr) + 8 * (n)))
 #define FIELD_RIP    FIELD(cpu.s.rip)
 
+/* The low `size` bytes of a word, up to 8. By words, as the compiler takes each
+ * store of a byte for one to c->at too. There is room for 8 beyond the end. */
+static inline void code_word(struct code *c, uint64_t word, unsigned size)
+{
+	uint8_t *at = c->at;
+
+	BUG_ON(at >= c->end);
+	store_u64(at, word);
+	c->at = at + size;
+}
+
 static inline void code_u8(struct code *c, unsigned byte)
 {
-	BUG_ON(c->at >= c->end);
-	*c->at++ = (uint8_t)byte;
+	code_word(c, byte, 1);
 }
 
 static inline void code_u32(struct code *c, uint32_t value)
 {
-	for (unsigned i = 0; i < 4; i++)
-		code_u8(c, value >> (8 * i) & 0xff);
+	code_word(c, value, 4);
 }
 
 static inline void code_u64(struct code *c, uint64_t value)
 {
-	code_u32(c, (uint32_t)value);
-	code_u32(c, (uint32_t)(value >> 32));
+	code_word(c, value, 8);
 }
 
 /* Where the next byte will run. */
@@ -61,12 +70,12 @@ static inline void code_gs(struct code *c, unsigned wide, unsigned opcode,
 {
 	unsigned rex = wide << 3 | reg >> 3 << 2;
 
-	code_u8(c, 0x65);
+	uint64_t rest = opcode | ((reg & 7) << 3 | 4) << 8 | 0x25 << 16;
+
 	if (rex)
-		code_u8(c, 0x40 | rex);
-	code_u8(c, opcode);
-	code_u8(c, (reg & 7) << 3 | 4);
-	code_u8(c, 0x25);
+		code_word(c, 0x65 | (0x40 | rex) << 8 | rest << 16, 5);
+	else
+		code_word(c, 0x65 | rest << 8, 4);
 	code_u32(c, field);
 }
 
@@ -74,17 +83,20 @@ static inline void code_gs(struct code *c, unsigned wide, unsigned opcode,
 static inline void code_gs_indexed(struct code *c, unsigned opcode,
 				   unsigned reg, unsigned index, uint32_t field)
 {
-	code_u8(c, 0x65);
-	code_u8(c, 0x48 | reg >> 3 << 2 | index >> 3);
-	code_u8(c, opcode);
-	code_u8(c, 0x80 | (reg & 7) << 3 | (index & 7));
-	code_u32(c, field);
+	uint32_t rex = 0x48 | reg >> 3 << 2 | index >> 3;
+	uint32_t modrm = 0x80 | (reg & 7) << 3 | (index & 7);
+
+	code_word(c,
+		  0x65 | rex << 8 | opcode << 16 | modrm << 24 |
+			  (uint64_t)field << 32,
+		  8);
 }
 
 static inline void code_bytes(struct code *c, const uint8_t *bytes, size_t size)
 {
-	for (size_t i = 0; i < size; i++)
-		code_u8(c, bytes[i]);
+	BUG_ON(c->at + size > c->end);
+	memcpy(c->at, bytes, size);
+	c->at += size;
 }
 
 /* Instructions without an operand that varies, byte by byte. */
@@ -129,10 +141,12 @@ static inline void code_rr(struct code *c, unsigned wide, unsigned opcode,
 {
 	unsigned rex = wide << 3 | reg >> 3 << 2 | rm >> 3;
 
+	uint32_t rest = opcode | (0xc0 | (reg & 7) << 3 | (rm & 7)) << 8;
+
 	if (rex)
-		code_u8(c, 0x40 | rex);
-	code_u8(c, opcode);
-	code_u8(c, 0xc0 | (reg & 7) << 3 | (rm & 7));
+		code_word(c, 0x40 | rex | rest << 8, 3);
+	else
+		code_word(c, rest, 2);
 }
 
 static inline void code_move(struct code *c, unsigned to, unsigned from)
@@ -146,11 +160,13 @@ static inline void code_group1(struct code *c, unsigned wide, unsigned digit,
 {
 	unsigned rex = wide << 3 | reg >> 3;
 
+	uint64_t rest = 0x81 | (0xc0 | digit << 3 | (reg & 7)) << 8 |
+			(uint64_t)value << 16;
+
 	if (rex)
-		code_u8(c, 0x40 | rex);
-	code_u8(c, 0x81);
-	code_u8(c, 0xc0 | digit << 3 | (reg & 7));
-	code_u32(c, value);
+		code_word(c, 0x40 | rex | rest << 8, 7);
+	else
+		code_word(c, rest, 6);
 }
 
 /* SHR r32, n */
@@ -256,16 +272,17 @@ static inline void code_rel32(struct code *c, const uint8_t *target)
 
 static inline void code_jump(struct code *c, const uint8_t *target)
 {
-	code_u8(c, 0xe9);
-	code_rel32(c, target);
+	uint64_t displacement = (uint32_t)(target - (code_here(c) + 5));
+
+	code_word(c, 0xe9 | displacement << 8, 5);
 }
 
 static inline void code_jcc(struct code *c, unsigned condition,
 			    const uint8_t *target)
 {
-	code_u8(c, 0x0f);
-	code_u8(c, 0x80 | condition);
-	code_rel32(c, target);
+	uint64_t displacement = (uint32_t)(target - (code_here(c) + 6));
+
+	code_word(c, 0x0f | (0x80 | condition) << 8 | displacement << 16, 6);
 }
 
 enum {
@@ -280,9 +297,7 @@ enum {
 /* A forward branch whose target comes later: its displacement's place. */
 static inline uint8_t *code_jcc_forward(struct code *c, unsigned condition)
 {
-	code_u8(c, 0x0f);
-	code_u8(c, 0x80 | condition);
-	code_u32(c, 0);
+	code_word(c, 0x0f | (0x80 | condition) << 8, 6);
 	return c->at - 4;
 }
 
