@@ -17,6 +17,7 @@
 #include "boot/loader.h"
 #include "boot/mptable.h"
 #include "boot/params.h"
+#include "boot/realmode.h"
 #include "core/engine.h"
 #include "core/vm.h"
 #include "x86/cpuid.h"
@@ -135,6 +136,34 @@ static int apply_multiboot(struct boot *boot, struct memory *memory,
 	return multiboot_write_info(memory, &params);
 }
 
+/* Setup code, command line, and the services that the code will ask for. */
+static int apply_real_mode(struct boot *boot, struct memory *memory,
+			   const struct e820_map *map)
+{
+	const struct bzimage *image = &boot->bzimage;
+	const struct realmode where = {
+		.setup = boot->entry,
+		.heap_end = BOOT_REAL_MODE_STACK,
+		.cmdline = image->is_low ? BOOT_CMDLINE_LOW : BOOT_CMDLINE,
+		.initrd = boot->module_count ? boot->module[0].address : 0,
+		.initrd_size =
+			boot->module_count ? boot->module[0].source.size : 0,
+	};
+	cleanup_free uint8_t *setup = malloc(image->code_offset);
+	int error;
+
+	if (!setup)
+		return -ENOMEM;
+	if (!source_read(&boot->kernel, 0, setup, image->code_offset))
+		return -EIO;
+	realmode_fill_header(setup, image->code_offset, &where);
+	error = memory_write(memory, where.setup, setup, image->code_offset);
+	if (!error)
+		error = memory_write(memory, where.cmdline, boot->cmdline,
+				     strlen(boot->cmdline) + 1);
+	return error ? error : realmode_write_bios(memory, map);
+}
+
 static int apply_params(struct boot *boot, struct memory *memory)
 {
 	struct e820_map map;
@@ -152,6 +181,8 @@ static int apply_params(struct boot *boot, struct memory *memory)
 	e820_build(&map, boot->ram_size);
 	if (boot->kind == BOOT_MULTIBOOT)
 		return apply_multiboot(boot, memory, &map);
+	if (boot->protocol == ENTRY_LINUX16)
+		return apply_real_mode(boot, memory, &map);
 	error = memory_write(memory, BOOT_CMDLINE, boot->cmdline,
 			     strlen(boot->cmdline) + 1);
 	if (error)
@@ -252,7 +283,9 @@ int boot_apply(struct boot *boot, struct vm *vm)
 	if (!error)
 		error = apply_params(boot, &vm->memory);
 	if (!error)
-		error = entry_write(&vm->memory, boot->protocol);
+		error = boot->protocol == ENTRY_LINUX16 ?
+				0 :
+				entry_write(&vm->memory, boot->protocol);
 	if (error)
 		return boot_refuse("boot", error, "write to guest memory: %s",
 				   strerror(-error));

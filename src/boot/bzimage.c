@@ -11,28 +11,37 @@
 #include "base/checked.h"
 
 /* Offsets in the file. */
-#define SETUP_SECTS	  0x1f1
-#define SYSSIZE		  0x1f4
-#define BOOT_FLAG	  0x1fe
-#define JUMP		  0x200
-#define HEADER		  0x202
-#define VERSION		  0x206
-#define LOADFLAGS	  0x211
-#define INITRD_ADDR_MAX	  0x22c
-#define XLOADFLAGS	  0x236
-#define CMDLINE_SIZE	  0x238
-#define PAYLOAD_OFFSET	  0x248
-#define PAYLOAD_LENGTH	  0x24c
-#define PREF_ADDRESS	  0x258
-#define INIT_SIZE	  0x260
+#define SETUP_SECTS	    0x1f1
+#define SYSSIZE		    0x1f4
+#define BOOT_FLAG	    0x1fe
+#define JUMP		    0x200
+#define HEADER		    0x202
+#define VERSION		    0x206
+#define LOADFLAGS	    0x211
+#define INITRD_ADDR_MAX	    0x22c
+#define XLOADFLAGS	    0x236
+#define CMDLINE_SIZE	    0x238
+#define PAYLOAD_OFFSET	    0x248
+#define PAYLOAD_LENGTH	    0x24c
+#define PREF_ADDRESS	    0x258
+#define INIT_SIZE	    0x260
 
-#define LOADED_HIGH	  BIT(0)
-#define XLF_KERNEL_64	  BIT(0)
+#define LOADED_HIGH	    BIT(0)
+#define XLF_KERNEL_64	    BIT(0)
 
-#define PROTOCOL_OLDEST	  0x206 /* cmdline_size; Linux 2.6.22 */
-#define PROTOCOL_PAYLOAD  0x208
-#define PROTOCOL_PREF	  0x20a
-#define PROTOCOL_XLOAD	  0x20c
+#define PROTOCOL_OLDEST	    0x200
+#define PROTOCOL_INITRD_MAX 0x203
+#define PROTOCOL_SYSSIZE    0x204
+#define PROTOCOL_32BIT	    0x206 /* cmdline_size; Linux 2.6.22 */
+#define PROTOCOL_PAYLOAD    0x208
+#define PROTOCOL_PREF	    0x20a
+#define PROTOCOL_XLOAD	    0x20c
+
+/* What images that do not say it may have (boot.rst, "Memory Layout"). */
+#define INITRD_ADDR_OLD	  0x37ffffff
+#define CMDLINE_SIZE_OLD  255
+#define ZIMAGE_ADDRESS	  0x10000
+#define ZIMAGE_SIZE_MAX	  0x80000
 
 #define UNPACKED_SIZE_MAX (1u << 30)
 
@@ -78,9 +87,13 @@ bool bzimage_is_likely(const struct boot_source *source)
  * that lack it. */
 static void parse_fields(const uint8_t *head, struct bzimage *image)
 {
-	image->initrd_addr_max = load_u32(head + INITRD_ADDR_MAX);
-	image->cmdline_size = load_u32(head + CMDLINE_SIZE);
-	image->load_address = 0x100000;
+	image->initrd_addr_max = INITRD_ADDR_OLD;
+	if (image->protocol >= PROTOCOL_INITRD_MAX)
+		image->initrd_addr_max = load_u32(head + INITRD_ADDR_MAX);
+	image->cmdline_size = CMDLINE_SIZE_OLD;
+	if (image->protocol >= PROTOCOL_32BIT)
+		image->cmdline_size = load_u32(head + CMDLINE_SIZE);
+	image->load_address = image->is_low ? ZIMAGE_ADDRESS : 0x100000;
 	if (image->protocol >= PROTOCOL_PREF) {
 		image->load_address = load_u64(head + PREF_ADDRESS);
 		image->init_size = load_u32(head + INIT_SIZE);
@@ -149,9 +162,9 @@ const char *bzimage_parse(const struct boot_source *source,
 		return "no Linux boot header";
 	image->protocol = load_u16(head + VERSION);
 	if (image->protocol < PROTOCOL_OLDEST)
-		return "boot protocol older than 2.06 (Linux 2.6.22)";
-	if (!(head[LOADFLAGS] & LOADED_HIGH))
-		return "a zImage (loaded low); only a bzImage is supported";
+		return "boot protocol older than 2.00 (Linux 1.3.73)";
+	image->is_low = !(head[LOADFLAGS] & LOADED_HIGH);
+	image->is_real_mode = image->is_low || image->protocol < PROTOCOL_32BIT;
 
 	image->header_size = HEADER + head[JUMP + 1] - BZIMAGE_HEADER_START;
 	if (HEADER + head[JUMP + 1] < INIT_SIZE + 4 &&
@@ -164,7 +177,11 @@ const char *bzimage_parse(const struct boot_source *source,
 	image->code_offset = (setup_sects + 1) * 512;
 	if (image->code_offset >= source->size)
 		return "truncated: nothing behind its setup code";
-	code_size = load_u32(head + SYSSIZE) * 16ull;
+	/* Before protocol 2.04 its upper half was something else. */
+	code_size = (image->protocol < PROTOCOL_SYSSIZE ?
+			     load_u16(head + SYSSIZE) :
+			     load_u32(head + SYSSIZE)) *
+		    16ull;
 	image->code_size = source->size - image->code_offset;
 	/* Signed kernels are longer; the count is rounded up to paragraphs. */
 	if (code_size && image->code_size + 15 < code_size)
@@ -172,5 +189,9 @@ const char *bzimage_parse(const struct boot_source *source,
 	if (!has_whole_signature(source))
 		return "truncated: its signature is cut off";
 	parse_fields(head, image);
+	if (image->is_low && image->code_size > ZIMAGE_SIZE_MAX)
+		return "damaged: loaded low, and too large for that";
+	if (image->is_real_mode)
+		return NULL;
 	return parse_payload(source, head, image);
 }

@@ -32,6 +32,8 @@ struct bzimage {
 	uint64_t load_address; /* where the protected-mode code wants to be */
 	uint32_t init_size; /* room it needs from there */
 	bool has_64bit_entry;
+	bool is_real_mode; /* no other entry */
+	bool is_low; /* a zImage: its code is loaded below its setup code */
 	uint64_t code_offset, code_size; /* protected-mode code in the file */
 	enum payload_kind kind;
 	uint64_t payload_offset, payload_size; /* in the file */

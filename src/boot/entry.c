@@ -118,6 +118,22 @@ void entry_set_mtrrs(struct cpu_msrs *msr, unsigned address_bits)
 		     address_bits);
 }
 
+#define SETUP_ENTRY 0x20 /* paragraphs above the boot sector */
+
+/* As RESET# leaves it, but for where it is. */
+static void enter_real_mode(struct cpu_state *state, uint64_t setup)
+{
+	for (int i = 0; i < SEG_COUNT; i++) {
+		state->segment[i].selector = setup >> 4;
+		state->segment[i].base = setup;
+	}
+	state->segment[SEG_CS].selector += SETUP_ENTRY;
+	state->segment[SEG_CS].base += SETUP_ENTRY << 4;
+	state->rip = 0;
+	state->gpr[RSP] = BOOT_REAL_MODE_STACK;
+	state->gpr[RDX] = 0;
+}
+
 void entry_state(struct cpu_state *state, enum entry_protocol protocol,
 		 uint64_t rip)
 {
@@ -125,6 +141,10 @@ void entry_state(struct cpu_state *state, enum entry_protocol protocol,
 	struct cpu_segment data = { SELECTOR_DATA, DATA, 0xffffffff, 0 };
 
 	cpu_state_reset(state, true);
+	if (protocol == ENTRY_LINUX16) {
+		enter_real_mode(state, rip);
+		return;
+	}
 	state->rip = rip;
 	state->rflags = RFLAGS_FIXED1;
 	for (int i = 0; i < SEG_COUNT; i++)

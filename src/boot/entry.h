@@ -16,6 +16,7 @@ enum entry_protocol {
 	ENTRY_LINUX32, /* ESI: zero page; boot.rst, "32-bit Boot Protocol" */
 	ENTRY_PVH, /* EBX: start info; Xen's x86 HVM direct boot ABI */
 	ENTRY_RESET, /* as RESET# leaves it: F000:FFF0 */
+	ENTRY_LINUX16, /* setup code; boot.rst, "Running the Kernel" */
 	ENTRY_MULTIBOOT, /* EBX: information; Multiboot 0.6.96, 3.2 */
 };
 

@@ -22,9 +22,6 @@
 #define KEY_CMDLINE_DATA 0x15
 #define KEY_SETUP_DATA	 0x18
 
-#define SETUP_ADDRESS	 0x10000u
-#define CMDLINE_ADDRESS	 0x20000u
-#define HEAP_END	 0xe000u
 #define KERNEL_ADDRESS	 0x100000u /* code32_start of a bzImage */
 /* What a BIOS keeps for itself at the end of memory. */
 #define BIOS_TOP (2u << 20)
@@ -83,7 +80,7 @@ static void make_rom(struct boot_handover *h)
 {
 	const struct realmode where = {
 		.setup = h->setup_address,
-		.heap_end = HEAP_END,
+		.heap_end = BOOT_REAL_MODE_STACK,
 		.cmdline = h->cmdline_address,
 		.initrd = h->initrd_address,
 		.initrd_size = h->initrd_size,
@@ -104,14 +101,16 @@ static void make_rom(struct boot_handover *h)
 
 int boot_hand_over(const struct boot *boot, struct boot_handover *h)
 {
+	bool is_low;
 	int error;
 
 	*h = (struct boot_handover){ .kernel = NULL };
 	if (!boot || boot->kind != BOOT_FIRMWARE || !boot->kernel_path)
 		return 0;
-	h->setup_address = SETUP_ADDRESS;
-	h->cmdline_address = CMDLINE_ADDRESS;
-	h->kernel_address = KERNEL_ADDRESS;
+	is_low = boot->has_header && boot->bzimage.is_low;
+	h->setup_address = is_low ? BOOT_SETUP_LOW : BOOT_SETUP;
+	h->cmdline_address = is_low ? BOOT_CMDLINE_LOW : BOOT_CMDLINE;
+	h->kernel_address = is_low ? BOOT_ZIMAGE : KERNEL_ADDRESS;
 	h->cmdline = strdup(boot->cmdline);
 	error = h->cmdline ? read_kernel(boot, h) : -ENOMEM;
 	if (!error)

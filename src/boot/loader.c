@@ -7,7 +7,8 @@
  * kernel entered by the 64-bit protocol (a 32-bit kernel by the 32-bit one) at
  * the address it was linked for: the choice of a random address is made by the
  * code that unpacks a kernel in the guest, which does not run here. Any other
- * bzImage is entered at its own unpacking code. A kernel with a multiboot
+ * bzImage is entered at its own unpacking code, or where its header knows no
+ * such entry (a zImage, an old one) at its real-mode setup code. A kernel with a multiboot
  * header is entered by that, any other ELF kernel by PVH where its note says
  * so, else by the 64-bit protocol. Any kernel may come packed with gzip.
  *
@@ -147,6 +148,21 @@ static int load_packed_bzimage(struct boot *boot)
 	return 0;
 }
 
+static int load_real_mode(struct boot *boot)
+{
+	const struct bzimage *image = &boot->bzimage;
+
+	boot->protocol = ENTRY_LINUX16;
+	boot->entry = image->is_low ? BOOT_SETUP_LOW : BOOT_SETUP;
+	boot->kernel_end =
+		BOOT_KERNEL_LOW + image->code_size * UNPACKS_BY_FACTOR;
+	snprintf(boot->description, sizeof(boot->description),
+		 "%s %u.%u, real-mode entry",
+		 image->is_low ? "zImage" : "bzImage", image->protocol >> 8,
+		 image->protocol & 0xff);
+	return 0;
+}
+
 static int load_bzimage(struct boot *boot)
 {
 	const char *reason = bzimage_parse(&boot->kernel, &boot->bzimage);
@@ -154,6 +170,8 @@ static int load_bzimage(struct boot *boot)
 	if (reason)
 		return boot_refuse(boot->kernel_path, -ENOEXEC, "%s", reason);
 	boot->kind = BOOT_BZIMAGE;
+	if (boot->bzimage.is_real_mode)
+		return load_real_mode(boot);
 	if (boot->bzimage.kind != PAYLOAD_UNKNOWN)
 		return load_unpacked_bzimage(boot);
 	return load_packed_bzimage(boot);

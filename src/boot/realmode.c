@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "boot/e820.h"
+#include "core/memory.h"
 
 /* Offsets in the boot sector and the header. */
 #define OLD_CMDLINE_MAGIC  0x20
@@ -57,6 +59,72 @@ void realmode_fill_header(uint8_t *setup, size_t size,
 	if (protocol >= PROTOCOL_INITRD)
 		store_u16(setup + SETUP_MOVE_SIZE,
 			  where->cmdline - where->setup + 0x100);
+}
+
+/* --- BIOS services --------------------------------------------------------- */
+
+#define BIOS_ADDRESS	0xff000u
+#define BIOS_SEGMENT	0xf000u
+#define BIOS_SIZE	0x1000u
+#define BIOS_E801_LOW	0
+#define BIOS_E801_HIGH	2
+#define BIOS_88		4
+#define BIOS_E820_COUNT 6
+#define BIOS_E820	8
+#define E820_SIZE	20
+
+#define VECTORS		256
+#define MIB(n)		((uint64_t)(n) << 20)
+
+extern const uint8_t realmode_bios[BIOS_SIZE];
+extern const uint16_t realmode_bios_handlers;
+
+static void put_map(uint8_t *bios, const struct e820_map *map)
+{
+	uint64_t end = 0;
+
+	store_u16(bios + BIOS_E820_COUNT, map->count);
+	for (unsigned i = 0; i < map->count; i++) {
+		const struct e820_entry *entry = &map->entry[i];
+		uint8_t *to = bios + BIOS_E820 + i * E820_SIZE;
+
+		store_u64(to, entry->base);
+		store_u64(to + 8, entry->size);
+		store_u32(to + 16, entry->type);
+		if (entry->base == MIB(1) && entry->type == E820_RAM)
+			end = entry->base + entry->size;
+	}
+	end = MAX(end, MIB(1));
+	store_u16(bios + BIOS_E801_LOW, (MIN(end, MIB(16)) - MIB(1)) >> 10);
+	store_u16(bios + BIOS_E801_HIGH,
+		  end > MIB(16) ? (end - MIB(16)) >> 16 : 0);
+	store_u16(bios + BIOS_88, (MIN(end, MIB(64)) - MIB(1)) >> 10);
+}
+
+/* The first handler's offset, then numbers with theirs until number 0. */
+static int write_vectors(struct memory *memory)
+{
+	const uint8_t *at = realmode_bios + realmode_bios_handlers;
+	uint8_t vector[VECTORS * 4];
+
+	for (unsigned i = 0; i < VECTORS; i++) {
+		store_u16(vector + 4 * i, load_u16(at));
+		store_u16(vector + 4 * i + 2, BIOS_SEGMENT);
+	}
+	for (at += 2; load_u16(at); at += 4)
+		store_u16(vector + 4 * at[0], load_u16(at + 2));
+	return memory_write(memory, 0, vector, sizeof(vector));
+}
+
+int realmode_write_bios(struct memory *memory, const struct e820_map *map)
+{
+	uint8_t bios[BIOS_SIZE];
+	int error;
+
+	memcpy(bios, realmode_bios, sizeof(bios));
+	put_map(bios, map);
+	error = memory_load(memory, BIOS_ADDRESS, bios, sizeof(bios));
+	return error ? error : write_vectors(memory);
 }
 
 /* --- the option ROM -------------------------------------------------------- */

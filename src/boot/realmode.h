@@ -20,6 +20,15 @@ struct realmode {
 void realmode_fill_header(uint8_t *setup, size_t size,
 			  const struct realmode *where);
 
+struct e820_map;
+struct memory;
+
+/**
+ * Interrupt vectors and the BIOS services behind them (realmode_bios.S), with
+ * this map. 0 or -EFAULT.
+ */
+int realmode_write_bios(struct memory *memory, const struct e820_map *map);
+
 /** The option ROM by which a BIOS boots what fw_cfg has: realmode_rom.S. */
 #define REALMODE_ROM_SIZE 0x200u
 

@@ -78,7 +78,7 @@ boot:
 	movw	%ax, %fs
 	movw	%ax, %gs
 	movw	%ax, %ss
-	movw	$0xe000, %sp
+	movw	$0x9000, %sp
 	addw	$SETUP_ENTRY, %ax
 	pushw	%ax
 	pushw	$0

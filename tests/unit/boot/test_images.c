@@ -67,6 +67,31 @@ static void test_bzimage(void **state)
 	assert_true(image.has_64bit_entry);
 }
 
+/* What older protocols lack has the value that they imply. */
+static void test_real_mode_images(void **state)
+{
+	struct boot_source source = whole();
+	struct bzimage image;
+
+	make_bzimage();
+	store_u16(bytes + 0x206, 0x205);
+	assert_null(bzimage_parse(&source, &image));
+	assert_true(image.is_real_mode);
+	assert_false(image.is_low || image.has_64bit_entry);
+	assert_int_equal(image.cmdline_size, 255);
+	assert_int_equal(image.initrd_addr_max, 0x7fffffff);
+	assert_int_equal(image.load_address, 0x100000);
+
+	make_bzimage();
+	bytes[0x211] = 0;
+	store_u16(bytes + 0x206, 0x200);
+	store_u16(bytes + 0x1f6, 0xffff); /* not of the size yet */
+	assert_null(bzimage_parse(&source, &image));
+	assert_true(image.is_real_mode && image.is_low);
+	assert_int_equal(image.initrd_addr_max, 0x37ffffff);
+	assert_int_equal(image.load_address, 0x10000);
+}
+
 static void assert_bzimage_refused(const char *why)
 {
 	struct boot_source source = whole();
@@ -101,12 +126,8 @@ static void test_bad_bzimages(void **state)
 	assert_bzimage_refused("header ends");
 
 	make_bzimage();
-	store_u16(bytes + 0x206, 0x205);
+	store_u16(bytes + 0x206, 0x1ff);
 	assert_bzimage_refused("older");
-
-	make_bzimage();
-	bytes[0x211] = 0;
-	assert_bzimage_refused("zImage");
 
 	make_bzimage();
 	memcpy(bytes + 0x202, "hDRs", 4);
@@ -325,6 +346,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bzimage),
+		cmocka_unit_test(test_real_mode_images),
 		cmocka_unit_test(test_bad_bzimages),
 		cmocka_unit_test(test_every_truncation_of_a_bzimage),
 		cmocka_unit_test(test_unknown_payload),

@@ -328,6 +328,59 @@ static void test_unpacks_itself(void **state)
 	boot_destroy(boot);
 }
 
+/* The setup code of a zImage, above its kernel. */
+static void test_real_mode_entry(void **state)
+{
+	struct fixture *f = *state;
+	const uint8_t *setup, *vector;
+	struct boot *boot;
+
+	make_bzimage(f);
+	store_u16(f->image + 0x206, 0x202);
+	f->image[0x211] = 0;
+	write_file(f->kernel, f->image, IMAGE_SIZE);
+	boot = load(f, true, "words");
+	assert_non_null(boot);
+	assert_int_equal(boot_apply(boot, &f->vm), 0);
+	assert_int_equal(seen.cr0 & CR0_PE, 0);
+	assert_int_equal(seen.rip, 0);
+	assert_int_equal(seen.segment[SEG_CS].selector, 0x9020);
+	assert_int_equal(seen.segment[SEG_CS].base, 0x90200);
+	assert_int_equal(seen.segment[SEG_SS].selector, 0x9000);
+	assert_int_equal(seen.segment[SEG_DS].base, 0x90000);
+	assert_int_equal(seen.gpr[RSP], 0x9000);
+	assert_memory_equal(at(f, 0x10000, IMAGE_SIZE - 0x400),
+			    f->image + 0x400, IMAGE_SIZE - 0x400);
+	setup = at(f, 0x90000, 0x400);
+	assert_memory_equal(setup, f->image, 0x1f1);
+	assert_int_equal(setup[0x210], 0xff);
+	assert_int_equal(setup[0x211], 0x80);
+	assert_int_equal(load_u16(setup + 0x224), 0x9000 - 0x200);
+	assert_int_equal(load_u32(setup + 0x21c), INITRD_SIZE);
+	assert_string_equal(at(f, load_u32(setup + 0x228), 32),
+			    "console=ttyS0 words");
+	/* Interrupts lead to code in the BIOS's segment. */
+	vector = at(f, 0, 0x400);
+	for (unsigned i = 0; i < 256; i++) {
+		assert_int_equal(load_u16(vector + 4 * i + 2), 0xf000);
+		assert_true(load_u16(vector + 4 * i) >= 0xf000);
+	}
+	assert_true(load_u16(vector + 4 * 0x15) != load_u16(vector));
+	boot_destroy(boot);
+
+	/* Before 2.02: the magic number, and an offset. */
+	store_u16(f->image + 0x206, 0x201);
+	write_file(f->kernel, f->image, IMAGE_SIZE);
+	boot = load(f, false, "words");
+	assert_non_null(boot);
+	assert_int_equal(boot_apply(boot, &f->vm), 0);
+	setup = at(f, 0x90000, 0x400);
+	assert_int_equal(load_u16(setup + 0x20), 0xa33f);
+	assert_string_equal(at(f, 0x90000 + load_u16(setup + 0x22), 32),
+			    "console=ttyS0 words");
+	boot_destroy(boot);
+}
+
 /* Packed with gzip as a whole, entered by multiboot, with two modules. */
 static void test_multiboot(void **state)
 {
@@ -634,6 +687,7 @@ int main(void)
 		TEST(test_pvh),
 		TEST(test_elf_without_a_note),
 		TEST(test_unpacks_itself),
+		TEST(test_real_mode_entry),
 		TEST(test_multiboot),
 		TEST(test_no_acpi),
 		TEST(test_refusals),
