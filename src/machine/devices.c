@@ -9,6 +9,8 @@
 
 #include "core/vm.h"
 #include "machine/pc_internal.h"
+#include "x86/cpuid.h"
+#include "x86/kvm_para.h"
 
 #define ISA_TIMER    0
 #define ISA_KEYBOARD 1
@@ -31,10 +33,15 @@ static int create_lapics(struct pc *pc)
 	return error;
 }
 
-/* An engine on the hardware leaves it to the kernel. */
+/* Where the guest has been told of it; a state that is moved says the same, so
+ * that one of kvm's, where nothing is offered, fits a software engine. */
 static int create_paravirt(struct pc *pc)
 {
-	if (pc->vm->engine_ops->cpuid_offer)
+	const struct cpuid_table *cpuid = pc->vm->cpuid;
+	uint32_t offered = cpuid_value(cpuid, KVM_PARA_FEATURES, 0, CPUID_EAX);
+
+	if (pc->vm->engine_ops->cpuid_offer ||
+	    !(offered & ~BIT(KVM_PARA_NO_DELAY)))
 		return 0;
 	return paravirt_init(&pc->paravirt, pc->vm);
 }

@@ -15,7 +15,7 @@ run_ringfence 20 run --kernel "$TMPDIR/hello.elf" --engine kvm
 [ "$status" != 42 ] || engines="$engines kvm"
 echo "# engines: $engines"
 for engine in $engines; do
-	run_ringfence 20 run --kernel "$TMPDIR/die-no-idt.elf" --engine $engine
+	run_ringfence 20 run --kernel "$TMPDIR/die-no-idt.elf" --engine "$engine"
 	ok "$engine: a triple fault: status 125" is "$status" 125
 	ok "$engine: RIP with its symbol" \
 		stderr_has 'rip 0010:0000000000100007 start\+7  32-bit, CPL 0'
@@ -26,11 +26,11 @@ for engine in $engines; do
 	ok "$engine: the stack" stderr_has 'stack( 0{8}){4}'
 	ok "$engine: paging" stderr_has 'paging is off'
 	ok "$engine: of bounded length" at_least 60 "$(wc -l <"$TMPDIR/err")"
-	run_ringfence 20 run --kernel "$TMPDIR/die-nowhere.elf" --engine $engine
+	run_ringfence 20 run --kernel "$TMPDIR/die-nowhere.elf" --engine "$engine"
 	ok "$engine: no code there: says so" \
 		stderr_has 'next \((not mapped|no instruction)\)'
 
-	run_ringfence 20 run --kernel "$TMPDIR/hello.elf" --engine $engine \
+	run_ringfence 20 run --kernel "$TMPDIR/hello.elf" --engine "$engine" \
 		--stat --json -d p,file="$TMPDIR/ports"
 	cp "$TMPDIR/err" "$TMPDIR/stat.json"
 	ok "$engine: -d p: a line for each of the ledger's port accesses" \
@@ -38,7 +38,7 @@ for engine in $engines; do
 	ok "$engine: -d p: what was written where" \
 		grep -qE '^ +[0-9]+\.[0-9]{6} 0 p io port 3f8 write 1 = [0-9a-f]+ com1$' \
 		"$TMPDIR/ports"
-	run_ringfence 20 run --kernel "$TMPDIR/hello.elf" --engine $engine \
+	run_ringfence 20 run --kernel "$TMPDIR/hello.elf" --engine "$engine" \
 		--single-step
 	ok "$engine: --single-step: the first instruction, by name" \
 		stderr_has ' 0 s 0010:[0-9a-f]+ start  .* \| rax='

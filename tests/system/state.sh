@@ -25,7 +25,7 @@ trap cleanup EXIT
 # measurements, complaints of a busy host, and the order of what happens at the
 # same time.
 lines() {
-	tr -d '\r' <"$1" | grep -avE 'Lost [0-9]+ RTC|took too long' |
+	tr -d '\r' <"$1" | grep -avE 'Lost [0-9]+ RTC|interrupt took' |
 		sed -E 's/^\[ *[0-9.]*\] //; s/0x[0-9a-f]+/X/g; s/[0-9]+/N/g' |
 		sort
 }
@@ -85,6 +85,10 @@ round() {
 	at=$((RANDOM % all))
 	what="$from to $engine, $cpus cpu, line $at of $all"
 	start "$from" -c "$cpus"
+	for _ in $(seq 1000); do
+		"$RINGFENCE" ps | grep -qw vm && break
+		sleep 0.01
+	done
 	for _ in $(seq 6000); do
 		[ -f "$TMPDIR/out" ] && [ "$(wc -l <"$TMPDIR/out")" -ge "$at" ] &&
 			break
