@@ -387,6 +387,42 @@ static void note_past(struct bt_check *check, const struct insn *insn)
 	memcpy(past->gpr, check->reference->s.gpr, sizeof(past->gpr));
 }
 
+/* Where the count may be 0, so that the flags stay. */
+static bool may_keep_flags(const struct insn *insn)
+{
+	switch (insn->op) {
+	case OP_SHL:
+	case OP_SHR:
+	case OP_SAR:
+	case OP_ROL:
+	case OP_ROR:
+	case OP_SHLD:
+	case OP_SHRD:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The flags that the result depends on; Jcc's and its like by condition. */
+static uint64_t flags_used(const struct insn *insn)
+{
+	static const uint16_t by_condition[8] = {
+		RFLAGS_OF,
+		RFLAGS_CF,
+		RFLAGS_ZF,
+		RFLAGS_CF | RFLAGS_ZF,
+		RFLAGS_SF,
+		RFLAGS_PF,
+		RFLAGS_SF | RFLAGS_OF,
+		RFLAGS_SF | RFLAGS_OF | RFLAGS_ZF,
+	};
+
+	if (insn->op == OP_JCC || insn->op == OP_SETCC || insn->op == OP_CMOVCC)
+		return by_condition[insn->cond >> 1 & 7];
+	return may_keep_flags(insn) ? 0 : insn_row(insn)->flags_read;
+}
+
 /* False: stopped at instruction `index`. */
 static bool execute(struct bt_check *check, const struct block_op *op)
 {
@@ -395,7 +431,7 @@ static bool execute(struct bt_check *check, const struct block_op *op)
 	const struct insn_row *row = insn_row(&op->insn);
 
 	note_past(check, &op->insn);
-	if (row->flags_read & check->undefined) {
+	if (flags_used(&op->insn) & check->undefined) {
 		check->stop = STOP_LOST;
 		return false;
 	}
@@ -413,7 +449,8 @@ static bool execute(struct bt_check *check, const struct block_op *op)
 		return false;
 	}
 	cpu->s.rip = cpu->next_rip;
-	check->undefined &= ~(uint64_t)row->flags_written;
+	if (!may_keep_flags(&op->insn))
+		check->undefined &= ~(uint64_t)row->flags_written;
 	check->undefined |= row->flags_undefined;
 	check->index++;
 	check->instructions++;
