@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # time: 300
+# engines: interp bt
 # Guests that misbehave: each ends in a defined way and loses nothing.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 kernel=$(tiny hello)
-run_ringfence 20 run --kernel "$kernel" --engine interp --stat --json
+run_ringfence 20 run --kernel "$kernel" --engine "$ENGINE" --stat --json
 cp "$TMPDIR/err" "$TMPDIR/stat.json"
 ok "a friendly guest: its status" is "$status" 42
 ok "a friendly guest: its output" is "$(tr -d '\r' <"$TMPDIR/out")" hi
@@ -15,7 +16,7 @@ ok "a friendly guest: four port writes, four exits" \
 ok "three of them the serial port's" is "$(stat_count io com1)" 3
 
 kernel=$(tiny die-no-idt)
-run_ringfence 20 run --kernel "$kernel" --engine interp
+run_ringfence 20 run --kernel "$kernel" --engine "$ENGINE"
 ok "triple fault: ends by itself" [ "$status" != 124 ]
 ok "triple fault: and not well" [ "$status" != 0 ]
 ok "triple fault: says so" stderr_has 'triple'
@@ -25,7 +26,7 @@ ok "triple fault: says so" stderr_has 'triple'
 ends_by() {
 	local signal=$1 kernel limit=$3 start pid
 	kernel=$(tiny "$2")
-	"$RINGFENCE" run --kernel "$kernel" --engine interp \
+	"$RINGFENCE" run --kernel "$kernel" --engine "$ENGINE" \
 		>"$TMPDIR/out" 2>"$TMPDIR/err" </dev/null &
 	pid=$!
 	sleep 1
@@ -53,7 +54,7 @@ ok "what it said before is not lost" stdout_has '^spinning'
 # piles up here; the guest waits for its reader as at a real line.
 kernel=$(tiny flood)
 mkfifo "$TMPDIR/pipe"
-timeout -k 5 200 "$RINGFENCE" run --kernel "$kernel" --engine interp -m 64M \
+timeout -k 5 200 "$RINGFENCE" run --kernel "$kernel" --engine "$ENGINE" -m 64M \
 	>"$TMPDIR/pipe" 2>"$TMPDIR/err" </dev/null &
 pid=$!
 exec 7<"$TMPDIR/pipe"

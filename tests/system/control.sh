@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # time: 120
+# engines: interp bt
 # ps, stat and stop of a running machine, over its control socket.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -9,7 +10,7 @@ export XDG_RUNTIME_DIR=$TMPDIR
 kernel=$(tiny spin)
 started=()
 start() {
-	"$RINGFENCE" run --kernel "$kernel" --engine interp -m 64M "$@" \
+	"$RINGFENCE" run --kernel "$kernel" --engine "$ENGINE" -m 64M "$@" \
 		>"$TMPDIR/console.${#started[@]}" 2>"$TMPDIR/err" </dev/null &
 	started+=($!)
 }

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # time: 200
-# A gdb session with Debian's cloud kernel on the interpreter: a function, steps,
+# engines: interp bt
+# A gdb session with Debian's cloud kernel on a software engine: a function, steps,
 # a watched variable, another processor's registers; and debuggers that go away
 # or send garbage, after which the guest runs on to its end.
 # shellcheck source=lib.sh
@@ -16,7 +17,7 @@ trap cleanup EXIT
 # Where the kernel's symbols are: it says so itself, and without KASLR they stay.
 run_guest 200 cloud/vmlinuz '
 grep -E " (start_kernel|kernel_init|jiffies_64|default_idle)$" /proc/kallsyms
-exit 42' --engine interp --append "console=ttyS0 nokaslr quiet"
+exit 42' --engine "$ENGINE" --append "console=ttyS0 nokaslr quiet"
 ok "the symbols are known" is "$status" 42
 symbol() {
 	tr -d '\r' <"$TMPDIR/symbols" | awk -v n="$1" '$3 == n {print "0x" $1}'
@@ -27,7 +28,7 @@ tools/mkinitramfs --command 'i=0
 while [ $i -lt 10 ]; do echo "report: tick $i"; sleep 0.1; i=$((i + 1)); done
 exit 42' "$TMPDIR/initramfs"
 start() {
-	"$RINGFENCE" run --kernel "$GUEST/cloud/vmlinuz" --engine interp -c 2 \
+	"$RINGFENCE" run --kernel "$GUEST/cloud/vmlinuz" --engine "$ENGINE" -c 2 \
 		--initrd "$TMPDIR/initramfs" --gdb "unix:$TMPDIR/gdb" \
 		--append "console=ttyS0 nokaslr" "$@" \
 		>"$TMPDIR/out" 2>"$TMPDIR/err" </dev/null &
@@ -150,7 +151,7 @@ for i in range(3):
     s.close()' "$TMPDIR/gdb"
 gone
 ends_well "after garbage"
-run_ringfence 10 run --kernel "$GUEST/cloud/vmlinuz" --engine interp \
+run_ringfence 10 run --kernel "$GUEST/cloud/vmlinuz" --engine "$ENGINE" \
 	--gdb nonsense
 ok "--gdb nonsense: status 125" is "$status" 125
 ok "--gdb nonsense: one line" is "$(wc -l <"$TMPDIR/err")" 1

@@ -10,7 +10,9 @@ GUEST=${GUEST:-$PWD/build/guest}
 	TMPDIR=$(mktemp -d)
 	trap 'rm -rf "$TMPDIR"' EXIT
 }
-export RINGFENCE GUEST TMPDIR
+# The engine that the test is about, of those that its "engines:" line names.
+ENGINE=${ENGINE:-interp}
+export RINGFENCE GUEST TMPDIR ENGINE
 count=0
 
 # ok WHAT COMMAND...: one TAP line, by whether the command succeeds.

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # time: 240
+# engines: interp bt
 # What is not Linux: SeaBIOS, memtest86+ (an image that cannot be unpacked),
 # Xen and GNU Mach (multiboot), each as far as it comes with nothing to run.
 # shellcheck source=lib.sh
@@ -11,7 +12,7 @@
 until_seen() {
 	local limit=$1 pattern=$2 pid
 	shift 2
-	"$RINGFENCE" run --engine interp "$@" --grace 0 \
+	"$RINGFENCE" run --engine "$ENGINE" "$@" --grace 0 \
 		>"$TMPDIR/out" 2>"$TMPDIR/err" </dev/null &
 	pid=$!
 	for _ in $(seq $((limit * 5))); do
@@ -36,7 +37,7 @@ for rom in bios.bin bios-256k.bin; do
 done
 
 head -c 100001 /dev/zero >"$TMPDIR/odd.rom"
-run_ringfence 20 run --engine interp --firmware "$TMPDIR/odd.rom"
+run_ringfence 20 run --engine "$ENGINE" --firmware "$TMPDIR/odd.rom"
 ok "a ROM of an odd size is refused" is "$status" 125
 ok "with a line" stderr_has 'odd.rom: 100001 bytes long; a ROM has'
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # time: 200
+# engines: interp bt
 # SIGTERM and stop press the ACPI power button, and a Debian kernel whose user
 # space listens powers off, by itself and long before the grace time ends.
 # shellcheck source=lib.sh
@@ -15,7 +16,7 @@ tools/mkinitramfs --modules cloud button,evdev \
 press() {
 	local what=$1 pid start took
 	shift
-	"$RINGFENCE" run --kernel "$GUEST/cloud/vmlinuz" --engine interp \
+	"$RINGFENCE" run --kernel "$GUEST/cloud/vmlinuz" --engine "$ENGINE" \
 		--initrd "$TMPDIR/initramfs" --append "console=ttyS0 quiet" \
 		--grace 60 >"$TMPDIR/out" 2>"$TMPDIR/err" </dev/null &
 	pid=$!
