@@ -28,6 +28,8 @@ struct vm;
 	X(INTERRUPT, 'i',                                                 \
 	  "messages to the local APICs; what enters a processor through " \
 	  "the IDT (under kvm: interrupts of the i8259 only)")            \
+	X(GUEST_CODE, 'g', "bt: guest code, as it is translated")         \
+	X(HOST_CODE, 'h', "bt: the host code that is made of it")         \
 	X(STEP, 's',                                                      \
 	  "every instruction before it executes, and its registers: "     \
 	  "--single-step")

@@ -40,6 +40,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/list.h"
 #include "engine/bt/lockstep.h"
@@ -392,6 +393,7 @@ struct bt_vm {
 	_Atomic uint32_t drops; /* how often code was dropped */
 	struct bt_stress stress; /* set before there are vCPUs */
 	struct bt_check *check; /* lockstep; NULL: off */
+	FILE *perf_map; /* NULL: none */
 };
 
 /* --- cache.c: the memory of code --- */

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "core/vm.h"
 #include "engine/bt/code.h"
+#include "engine/bt/dump.h"
 #include "engine/interp/block.h"
 #include "engine/interp/engine.h"
 
@@ -92,6 +93,13 @@ static int set_lockstep(struct vm *vm, const char *value)
 	return bt_check_create(bt, (unsigned)every);
 }
 
+static int set_perf_map(struct vm *vm, const char *value)
+{
+	struct bt_vm *bt = vm->engine;
+
+	return *value || bt->perf_map ? -EINVAL : bt_perf_map_open(bt);
+}
+
 static const struct engine_option options[] = {
 	{ "stress",
 	  "for tests: tlb, cache, attention, smc, slow and short, with + "
@@ -101,6 +109,8 @@ static const struct engine_option options[] = {
 	{ "lockstep",
 	  "for tests: compare each block, or one in N, with the interpreter",
 	  set_lockstep },
+	{ "perf-map", "name blocks for perf, in /tmp/perf-PID.map",
+	  set_perf_map },
 	{ "seed", "the number that stress draws from", set_seed },
 	{ 0 },
 };
@@ -194,6 +204,7 @@ static void bt_vm_destroy(struct vm *vm)
 	if (!vm->engine)
 		return;
 	bt_check_destroy(vm->engine);
+	bt_perf_map_close(vm->engine);
 	bt_vm_fini(vm->engine);
 	free(vm->engine);
 	vm->engine = NULL;

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/vm.h"
+#include "engine/bt/dump.h"
 #include "x86/decode.h"
 
 /* --- decode ------------------------------------------------------------------ */
@@ -261,5 +262,6 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)
 	bt_block_add(bt, t.block);
 	if (unlikely(t.flavour.is_checked))
 		bt_check_note(&t);
+	bt_dump_block(&t);
 	return t.block;
 }
