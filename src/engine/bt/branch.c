@@ -255,8 +255,9 @@ static void emit_indirect(struct translation *t, unsigned i)
 
 	need_flags_saved(t, RFLAGS_STATUS);
 	emit_target(t, i);
+	/* Here, so that the processor predicts each by itself. */
 	if (insn->op == OP_JMP) {
-		code_jump(c, lookup);
+		emit_lookup(c, t->bt, bt_codes(&t->flavour));
 		return;
 	}
 	code_store(c, FIELD(spill[1]), SCRATCH);

@@ -3,7 +3,7 @@
  * The few pieces of code that everything else jumps to: into translated code,
  * out of it, and from a guest address to its translation.
  */
-#include "engine/bt/code.h"
+#include "engine/bt/translate.h"
 
 /* What the System V ABI has the callee keep. */
 static const uint8_t kept[] = { RBX, RBP, R12, R13, R14, R15 };
@@ -64,10 +64,10 @@ static void make_leave(struct code *c, enum bt_exit reason)
 }
 
 /*
- * R10 is a guest address; bt_jump_index says where it would be. A poll stands
- * here, as every cycle of indirect branches comes through.
+ * bt_jump_index says where the address would be. A poll stands here, as every
+ * cycle of indirect branches comes through.
  */
-static void make_lookup(struct code *c, const struct bt_vm *bt, unsigned codes)
+void emit_lookup(struct code *c, const struct bt_vm *bt, unsigned codes)
 {
 	uint32_t rip = FIELD(jump[0][0].rip) +
 		       codes * BT_JUMPS * (uint32_t)sizeof(struct bt_jump);
@@ -197,7 +197,7 @@ void bt_stubs_make(struct bt_vm *bt)
 	code_jump(&c, bt->stubs.dispatch);
 	for (unsigned codes = 0; codes < BT_CODES; codes++) {
 		bt->stubs.lookup[codes] = code_here(&c);
-		make_lookup(&c, bt, codes);
+		emit_lookup(&c, bt, codes);
 	}
 	for (unsigned view = 0; view < MMU_VIEWS; view++)
 		make_stack_refill(&c, bt, view);

@@ -185,6 +185,11 @@ uint32_t insn_reads_status(const struct insn *insn);
 /* Instruction i, a near branch; the block ends with it. */
 void emit_branch(struct translation *t, unsigned i);
 
+/* --- stub.c --- */
+
+/* R10 is a guest address, flags are saved: to its code, of the kind `codes`. */
+void emit_lookup(struct code *c, const struct bt_vm *bt, unsigned codes);
+
 /* --- rules.c --- */
 
 /* Emits instruction i. True: the block ends with it. */
