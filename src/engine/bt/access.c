@@ -148,7 +148,6 @@ static void miss(struct translation *t, unsigned i, const struct cold *model)
 	cold->spilled = model->spilled;
 	cold->access = model->access;
 	cold->size = model->size;
-	cold->tag = model->tag;
 	cold->is_upper = model->is_upper;
 	cold->retry = t->retry;
 	cold->hit = code_here(&t->c);
@@ -168,7 +167,6 @@ void emit_translate(struct translation *t, unsigned i, unsigned size,
 		.spilled = spare,
 		.access = (uint8_t)access,
 		.size = (uint8_t)size,
-		.tag = table + (uint32_t)offsetof(struct tlb_entry, tag),
 		.is_upper = is_likely_upper(t),
 	};
 
@@ -177,7 +175,8 @@ void emit_translate(struct translation *t, unsigned i, unsigned size,
 	code_rr(c, OP_SIZE_32, 0x89, spare, SCRATCH);
 	code_shr32(c, spare, PAGE_SHIFT - 4);
 	code_group1(c, OP_SIZE_32, 4, spare, (TLB_ENTRIES - 1) << 4);
-	code_gs_indexed(c, 0x33, SCRATCH, spare, model.tag);
+	code_gs_indexed(c, 0x33, SCRATCH, spare,
+			table + offsetof(struct tlb_entry, tag));
 	code_gs(c, OP_SIZE_64, 0x33, SCRATCH,
 		model.is_upper ? FIELD(cpu.tlb.generation[1]) :
 				 FIELD(cpu.tlb.generation[0]));

@@ -31,20 +31,16 @@ static unsigned add_link(struct translation *t, const uint8_t *at,
 	return n;
 }
 
-/* Where link n leads first: s.rip = rip; exit_link; to the dispatcher. */
+/* Where link n leads first: to the dispatcher. */
 static void emit_ask(struct translation *t, uint64_t rip, unsigned n)
 {
 	struct bt_block *block = t->block;
 	struct code *c = &t->c;
 
 	block->link[n].ask = (uint32_t)(c->at - t->bt->writable);
-	if (block->kind[n] == LINK_RFLAGS)
-		code_save_flags(c);
-	code_constant(c, SCRATCH, rip);
-	code_store(c, FIELD_RIP, SCRATCH);
+	block->link[n].rip = rip;
 	code_constant(c, SCRATCH, bt_block_number(t->bt, block) * BT_LINKS + n);
-	code_store(c, FIELD(exit_link), SCRATCH);
-	code_jump(c, t->bt->stubs.dispatch);
+	code_jump(c, t->bt->stubs.ask[block->kind[n] == LINK_RFLAGS]);
 }
 
 static void emit_poll(struct translation *t, uint64_t rip)
@@ -319,7 +315,7 @@ void emit_cold(struct translation *t)
 	struct code *c = &t->c;
 
 	for (unsigned i = 0; i < t->colds; i++) {
-		const struct cold *cold = &t->cold[i];
+		struct cold *cold = &t->cold[i];
 
 		if (cold->branch && cold->kind != COLD_RECORD)
 			code_land(c, cold->branch);
@@ -338,24 +334,21 @@ void emit_cold(struct translation *t)
 			code_rel32(c, cold->resume);
 			CODE(c, 0x41, 0x52); /* push r10 */
 			code_constant(c, SCRATCH, cold->rip);
-			code_store(c, FIELD_RIP, SCRATCH);
-			code_jump(c, t->bt->stubs.attention);
+			code_jump(c, t->bt->stubs.attention_at);
 			break;
 		case COLD_RECORD:
 			emit_cold_record(t, cold);
 			break;
 		case COLD_HERE:
 			code_constant(c, SCRATCH, cold->rip);
-			code_store(c, FIELD_RIP, SCRATCH);
-			code_jump(c, t->bt->stubs.interpret_here);
+			code_jump(c, t->bt->stubs.interpret_at);
 			break;
 		case COLD_RUN:
 			emit_cold_run(t, cold);
 			break;
 		case COLD_ATTENTION:
 			code_constant(c, SCRATCH, cold->rip);
-			code_store(c, FIELD_RIP, SCRATCH);
-			code_jump(c, t->bt->stubs.attention);
+			code_jump(c, t->bt->stubs.attention_at);
 			break;
 		case COLD_ASK:
 			emit_ask(t, cold->rip, cold->link);

@@ -81,6 +81,7 @@ struct bt_link {
 	uint32_t ask;
 	uint32_t to; /* number of a block, or 0 */
 	uint32_t next, prev; /* numbers of links that lead to the same block */
+	uint64_t rip; /* the target's */
 };
 
 #define BT_LINKS 2
@@ -186,7 +187,7 @@ struct bt_stack {
 
 /* Why translated code came back to C. */
 enum bt_exit {
-	BT_DISPATCH, /* s.rip is where to go on; exit_link may be patched */
+	BT_DISPATCH, /* to where exit_link goes, which may be patched; 0: s.rip */
 	BT_INTERPRET_HERE, /* the instruction at s.rip */
 	BT_ATTENTION, /* a poll saw it; s.rip is where to go on */
 	/* From here on `stop` is set. */
@@ -211,14 +212,14 @@ struct bt_stop {
 	uint64_t rip;
 	int32_t resume; /* behind the instruction; 0: by the dispatcher */
 	int32_t retry; /* the access again */
-	/* What missed the TLB. It holds address ^ the half's generation. */
-	uint8_t access, size;
-	bool is_upper;
-	bool touches_vectors;
-	bool has_insn; /* struct bt_stop_insn follows */
+	uint32_t bytes; /* of the instruction, in the cache */
 	uint8_t length;
-	uint8_t bytes[INSN_MAX_LEN];
-};
+	uint8_t access, size; /* what missed the TLB */
+	uint8_t is_upper : 1; /* `address` is ^ this half's generation */
+	uint8_t touches_vectors : 1;
+	uint8_t restores_flags : 1; /* to go on at `resume` */
+	uint8_t has_insn : 1; /* struct bt_stop_insn follows */
+} __attribute__((packed));
 
 struct bt_stop_insn {
 	interp_fn *fn;
@@ -347,13 +348,20 @@ struct bt_region {
 /* What jumps out of blocks and between vCPU and C: made once. */
 struct bt_stubs {
 	void (*enter)(struct bt_vcpu *vcpu);
-	uint8_t *dispatch; /* flags saved; s.rip and exit_link are set */
+	uint8_t *dispatch; /* flags saved; s.rip is set */
+	uint8_t *ask[2]; /* by whether flags are in RFLAGS; R10: exit_link */
 	uint8_t *interpret; /* flags saved; R10: struct bt_stop */
 	uint8_t *interpret_here; /* flags saved; s.rip is set */
-	uint8_t *miss; /* flags saved; R10: struct bt_stop; address is set */
+	uint8_t *interpret_at; /* flags saved; R10: s.rip */
+	/* By view, write, index register. Flags saved, R10: struct bt_stop;
+	 * address is what the comparison left. */
+	uint8_t *miss[MMU_VIEWS][2][16];
+	uint8_t *missed_page; /* its end: BT_MISS */
+	uint8_t *go_on; /* to `resume`, with flags in RFLAGS */
 	uint8_t *repeat_miss; /* flags saved; stop is set */
 	uint8_t *stack; /* flags saved; stop and address are set */
 	uint8_t *attention; /* flags saved; s.rip is set */
+	uint8_t *attention_at; /* flags saved; R10: s.rip */
 	uint8_t *call[BT_EXIT_COUNT]; /* from BT_XSAVE; as interpret */
 	uint8_t *lookup[BT_CODES]; /* flags saved; R10: where to go */
 	uint8_t *stack_refill[MMU_VIEWS]; /* as stack, which it may go to */
@@ -428,6 +436,12 @@ uint32_t bt_block_id(struct bt_vm *bt, uint32_t page, uint64_t rip,
 		     uint32_t flavour);
 void bt_link_chain(struct bt_vm *bt, uint32_t link,
 		   const struct bt_block *block);
+
+/* Where a link goes, by its number. */
+static inline uint64_t bt_link_rip(const struct bt_vm *bt, uint64_t number)
+{
+	return bt->block[number / BT_LINKS].link[number % BT_LINKS].rip;
+}
 
 static inline uint32_t bt_block_number(const struct bt_vm *bt,
 				       const struct bt_block *block)
@@ -513,6 +527,13 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host);
 /* --- stub.c ---------------------------------------------------------------- */
 
 void bt_stubs_make(struct bt_vm *bt);
+
+/* --- leave.c --------------------------------------------------------------- */
+
+struct code;
+
+void bt_miss_stub_make(struct code *c, struct bt_vm *bt, unsigned view,
+		       bool is_write, unsigned index);
 
 /* --- string.c --------------------------------------------------------------- */
 

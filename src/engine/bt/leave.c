@@ -28,7 +28,7 @@ static unsigned insn_at(const struct translation *t, uint64_t rip)
 	return i;
 }
 
-static int32_t from_stop(const struct code *c, const uint8_t *target)
+static int32_t from_here(const struct code *c, const uint8_t *target)
 {
 	return target ? (int32_t)(target - code_here(c)) : 0;
 }
@@ -52,38 +52,37 @@ static bool touches_vectors(const struct insn *insn)
 	}
 }
 
-/*
- * The record, and `lea` that leads to it. Between them the way back to
- * cold->resume, where flags must be restored for it.
- */
+_Static_assert(sizeof(struct bt_stop) % _Alignof(struct bt_stop_insn) == 0,
+	       "one right behind the other");
+
+/* The record, and `lea` that leads to it. */
 static void emit_stop(struct translation *t, const struct cold *cold,
 		      uint8_t *lea, bool has_insn)
 {
 	unsigned i = insn_at(t, cold->rip);
 	const struct insn *insn = &t->insn[i];
-	const uint8_t *resume = cold->resume;
 	struct code *c = &t->c;
-	struct bt_stop stop = {
+	struct bt_stop stop;
+
+	/* The copies of the block's bytes end with its page. */
+	has_insn |= t->offset[i] + insn->len > t->room;
+	stop = (struct bt_stop){
 		.rip = cold->rip,
+		.bytes = t->block->bytes + t->offset[i],
 		.length = insn->len,
 		.access = cold->access,
 		.size = cold->size,
 		.is_upper = cold->is_upper,
-		.has_insn = has_insn,
 		.touches_vectors = touches_vectors(insn),
+		.restores_flags = cold->restore_flags,
+		.has_insn = has_insn,
 	};
 
-	if (cold->restore_flags) {
-		resume = code_here(c);
-		code_restore_flags(c);
-		code_jump(c, cold->resume);
-	}
-	while ((uintptr_t)c->at % _Alignof(struct bt_stop))
+	while (has_insn && (uintptr_t)c->at % _Alignof(struct bt_stop_insn))
 		code_u8(c, 0x90);
 	code_land(c, lea);
-	stop.resume = from_stop(c, resume);
-	stop.retry = from_stop(c, cold->retry);
-	memcpy(stop.bytes, insn_bytes(t, i), insn->len);
+	stop.resume = from_here(c, cold->resume);
+	stop.retry = from_here(c, cold->retry);
 	code_bytes(c, (const uint8_t *)&stop, sizeof(stop));
 	if (has_insn) {
 		interp_fn *fn = interp_handler_find(&t->vcpu->cpu, insn);
@@ -105,45 +104,46 @@ void emit_cold_interpret(struct translation *t, const struct cold *cold)
 	emit_stop(t, cold, lea, cold->spilled == NO_REGISTER);
 }
 
-/*
- * The comparison left address ^ tag ^ generation of one half. It may hit with
- * the other half's; else the address is what remains without both.
- */
-void emit_cold_miss(struct translation *t, const struct cold *cold)
+/* It may hit with the generation of the half that was not expected: between
+ * STAC and CLAC a kernel is after memory of either. */
+static void emit_other_half(struct translation *t, struct cold *cold)
 {
 	const uint32_t generation[] = { FIELD(cpu.tlb.generation[0]),
 					FIELD(cpu.tlb.generation[1]) };
 	struct code *c = &t->c;
-	uint8_t *lea;
 
-	code_gs(c, OP_SIZE_64, 0x33, SCRATCH, generation[!cold->is_upper]);
+	code_gs(c, OP_SIZE_64, 0x33, SCRATCH, generation[cold->is_upper]);
+	cold->is_upper = !cold->is_upper;
 	code_gs(c, OP_SIZE_64, 0x33, SCRATCH, generation[cold->is_upper]);
 	code_group1(c, OP_SIZE_64, 7, SCRATCH,
 		    (uint32_t)PAGE_SIZE - cold->size);
 	code_jcc(c, COND_BE, cold->hit);
-	code_gs_indexed(c, 0x33, SCRATCH, cold->spilled, cold->tag);
+}
+
+/* The comparison left address ^ tag ^ generation. */
+void emit_cold_miss(struct translation *t, struct cold *cold)
+{
+	struct code *c = &t->c;
+	uint8_t *lea;
+
+	if (t->flavour.view == MMU_SUPERVISOR && !t->flavour.is_32)
+		emit_other_half(t, cold);
 	code_store(c, FIELD(address), SCRATCH);
-	code_load(c, cold->spilled, FIELD(spill[0]));
 	lea = emit_lea_stop(c);
-	code_jump(c, t->bt->stubs.miss);
+	code_jump(c,
+		  t->bt->stubs.miss[t->flavour.view][cold->access == MMU_WRITE]
+				   [cold->spilled]);
 	emit_stop(t, cold, lea, false);
 }
 
+/* What the comparison left is the address ^ page. */
 void emit_cold_stack(struct translation *t, const struct cold *cold)
 {
 	struct code *c = &t->c;
 	uint8_t *lea;
 
-	/* What the comparison left is the address ^ page. */
-	code_gs(c, OP_SIZE_64, 0x33, SCRATCH,
-		FIELD(stack[0].page) +
-			t->flavour.view * (uint32_t)sizeof(struct bt_stack));
 	code_store(c, FIELD(address), SCRATCH);
-	CODE(c, 0x4c, 0x8d, 0x15); /* lea r10, [rip + ..] */
-	code_rel32(c, cold->retry);
-	code_store(c, FIELD(resume), SCRATCH);
 	lea = emit_lea_stop(c);
-	code_store(c, FIELD(stop), SCRATCH);
 	code_jump(c, t->bt->stubs.stack_refill[t->flavour.view]);
 	emit_stop(t, cold, lea, false);
 }
@@ -152,4 +152,24 @@ void emit_cold_stack(struct translation *t, const struct cold *cold)
 void emit_cold_record(struct translation *t, const struct cold *cold)
 {
 	emit_stop(t, cold, cold->branch, true);
+}
+
+/* --- stubs ------------------------------------------------------------------ */
+
+void bt_miss_stub_make(struct code *c, struct bt_vm *bt, unsigned view,
+		       bool is_write, unsigned index)
+{
+	enum mmu_access access = is_write ? MMU_WRITE : MMU_READ;
+	uint32_t table = FIELD(cpu.tlb.entry[0][0][0]) +
+			 ((view * MMU_ACCESSES + access) * TLB_ENTRIES) *
+				 (uint32_t)sizeof(struct tlb_entry);
+
+	bt->stubs.miss[view][is_write][index] = code_here(c);
+	code_store(c, FIELD(stop), SCRATCH);
+	code_load(c, SCRATCH, FIELD(address));
+	code_gs_indexed(c, 0x33, SCRATCH, index,
+			table + offsetof(struct tlb_entry, tag));
+	code_store(c, FIELD(address), SCRATCH);
+	code_load(c, index, FIELD(spill[0]));
+	code_jump(c, bt->stubs.missed_page);
 }

@@ -177,6 +177,8 @@ static enum bt_exit run(struct bt_vcpu *vcpu, const void *code)
 	flags_from_code(vcpu);
 	if (vcpu->exit_reason >= BT_INTERPRET)
 		vcpu->cpu.s.rip = vcpu->stop->rip;
+	else if (vcpu->exit_link)
+		vcpu->cpu.s.rip = bt_link_rip(vcpu->bt, vcpu->exit_link);
 	vcpu->flavour.view = (uint8_t)vcpu->cpu.view; /* which code changes */
 	if (unlikely(vcpu->is_checked))
 		bt_check_left(vcpu);
@@ -302,12 +304,14 @@ static struct bt_stop_insn insn_of(struct bt_vcpu *vcpu,
 				   const struct bt_stop *stop)
 {
 	struct bt_stop_insn insn;
+	struct insn decoded;
 
 	if (stop->has_insn)
 		return *(const struct bt_stop_insn *)(stop + 1);
-	BUG_ON(insn_decode(&insn.insn, stop->bytes, stop->length,
-			   vcpu->cpu.mode) != stop->length);
-	insn.fn = interp_handler_find(&vcpu->cpu, &insn.insn);
+	BUG_ON(insn_decode(&decoded, bt_code(vcpu->bt, stop->bytes),
+			   stop->length, vcpu->cpu.mode) != stop->length);
+	insn.fn = interp_handler_find(&vcpu->cpu, &decoded);
+	insn.insn = decoded;
 	return insn;
 }
 
@@ -316,12 +320,23 @@ static const void *place(const struct bt_stop *stop, int32_t from)
 	return from ? (const uint8_t *)stop + from : NULL;
 }
 
+/* What to enter to go on behind the instruction; NULL: by the dispatcher. */
+static const void *go_on(struct bt_vcpu *vcpu, const struct bt_stop *stop)
+{
+	const void *resume = place(stop, stop->resume);
+
+	if (!stop->restores_flags)
+		return resume;
+	vcpu->resume = (uint64_t)resume;
+	return vcpu->bt->stubs.go_on;
+}
+
 /* The instruction; where the code goes on, or NULL: by the dispatcher. */
 static const void *interpret(struct bt_vcpu *vcpu, const struct bt_stop *stop)
 {
 	struct interp *cpu = &vcpu->cpu;
 	uint32_t drops = atomic_load(&vcpu->bt->drops);
-	const void *resume = place(stop, stop->resume);
+	const void *resume = go_on(vcpu, stop);
 	/* A copy: the function may wait while others drop this code. */
 	const struct bt_stop_insn insn = insn_of(vcpu, stop);
 	uint64_t next = stop->rip + stop->length;
@@ -359,7 +374,7 @@ static bool fill_tlb(struct bt_vcpu *vcpu, gva_t gva, unsigned size,
 
 static bool fill_missed(struct bt_vcpu *vcpu, const struct bt_stop *stop)
 {
-	gva_t gva = vcpu->address ^ vcpu->cpu.tlb.generation[!stop->is_upper];
+	gva_t gva = vcpu->address ^ vcpu->cpu.tlb.generation[stop->is_upper];
 
 	return fill_tlb(vcpu, gva, stop->size, stop->access);
 }
@@ -416,7 +431,6 @@ static const void *serve_stop(struct bt_vcpu *vcpu, enum bt_exit reason)
 {
 	const struct bt_stop *stop = vcpu->stop;
 	const void *retry = place(stop, stop->retry);
-	const void *resume = place(stop, stop->resume);
 
 	switch (reason) {
 	case BT_MISS:
@@ -435,11 +449,11 @@ static const void *serve_stop(struct bt_vcpu *vcpu, enum bt_exit reason)
 	case BT_XSAVEC:
 	case BT_XSAVEOPT:
 		if (bt_xsave(vcpu, reason))
-			return resume;
+			return go_on(vcpu, stop);
 		break;
 	case BT_XRSTOR:
 		if (bt_xrstor(vcpu))
-			return resume;
+			return go_on(vcpu, stop);
 		break;
 	default:
 		break;

@@ -117,15 +117,22 @@ static void make_stack_refill(struct code *c, struct bt_vm *bt, unsigned view)
 	uint8_t *miss, *same;
 
 	bt->stubs.stack_refill[view] = code_here(c);
+	code_store(c, FIELD(stop), SCRATCH);
 	code_store(c, FIELD(spill[3]), RAX);
 	code_store(c, FIELD(spill[4]), RCX);
 	code_load(c, SCRATCH, FIELD(address));
+	code_gs(c, OP_SIZE_64, 0x33, SCRATCH, page);
+	code_store(c, FIELD(address), SCRATCH);
 	miss = bt_stub_translate(c, view, MMU_WRITE, SCRATCH, RAX, RCX);
 	code_group1(c, OP_SIZE_64, 4, SCRATCH, (uint32_t)PAGE_MASK);
 	code_gs(c, OP_SIZE_64, 0x3b, SCRATCH, page);
 	same = code_jcc_forward(c, COND_E);
 	code_store(c, page, SCRATCH);
 	code_store(c, stack + offsetof(struct bt_stack, host), RAX);
+	code_load(c, RCX, FIELD(stop));
+	CODE(c, 0x48, 0x63, 0x41, offsetof(struct bt_stop, retry)); /* movsxd */
+	code_rr(c, OP_SIZE_64, 0x01, RAX, RCX);
+	code_store(c, FIELD(resume), RAX);
 	code_load(c, RAX, FIELD(spill[3]));
 	code_load(c, RCX, FIELD(spill[4]));
 	jump_field(c, FIELD(resume));
@@ -161,6 +168,17 @@ static uint8_t *make_return(struct code *c, const struct bt_vm *bt,
 	return here;
 }
 
+static void make_miss_stubs(struct code *c, struct bt_vm *bt)
+{
+	for (unsigned view = 0; view < MMU_VIEWS; view++)
+		for (unsigned i = 0; i < sizeof(resident); i++) {
+			if (resident[i] == R12) /* code_gs_indexed */
+				continue;
+			bt_miss_stub_make(c, bt, view, false, resident[i]);
+			bt_miss_stub_make(c, bt, view, true, resident[i]);
+		}
+}
+
 void bt_stubs_make(struct bt_vm *bt)
 {
 	struct code c = {
@@ -173,18 +191,31 @@ void bt_stubs_make(struct bt_vm *bt)
 	make_enter(&c);
 	bt->stubs.dispatch = code_here(&c);
 	make_leave(&c, BT_DISPATCH);
+	bt->stubs.ask[true] = code_here(&c);
+	code_store(&c, FIELD(exit_link), SCRATCH);
+	code_save_flags(&c);
+	code_jump(&c, bt->stubs.dispatch);
+	bt->stubs.ask[false] = code_here(&c);
+	code_store(&c, FIELD(exit_link), SCRATCH);
+	code_jump(&c, bt->stubs.dispatch);
 	bt->stubs.interpret = code_here(&c);
 	code_store(&c, FIELD(stop), SCRATCH);
 	make_leave(&c, BT_INTERPRET);
+	bt->stubs.interpret_at = code_here(&c);
+	code_store(&c, FIELD_RIP, SCRATCH);
 	bt->stubs.interpret_here = code_here(&c);
 	make_leave(&c, BT_INTERPRET_HERE);
-	bt->stubs.miss = code_here(&c);
-	code_store(&c, FIELD(stop), SCRATCH);
+	bt->stubs.missed_page = code_here(&c);
 	make_leave(&c, BT_MISS);
+	bt->stubs.go_on = code_here(&c);
+	code_restore_flags(&c);
+	jump_field(&c, FIELD(resume));
 	bt->stubs.repeat_miss = code_here(&c);
 	make_leave(&c, BT_REPEAT);
 	bt->stubs.stack = code_here(&c);
 	make_leave(&c, BT_FILL_STACK);
+	bt->stubs.attention_at = code_here(&c);
+	code_store(&c, FIELD_RIP, SCRATCH);
 	bt->stubs.attention = code_here(&c);
 	make_leave(&c, BT_ATTENTION);
 	for (unsigned reason = BT_XSAVE; reason < BT_EXIT_COUNT; reason++) {
@@ -201,6 +232,7 @@ void bt_stubs_make(struct bt_vm *bt)
 	}
 	for (unsigned view = 0; view < MMU_VIEWS; view++)
 		make_stack_refill(&c, bt, view);
+	make_miss_stubs(&c, bt);
 	bt->stubs.return_miss = make_return(&c, bt, false);
 	bt->stubs.return_bottom = make_return(&c, bt, true);
 	bt_transfer_stubs_make(&c, bt);

@@ -214,8 +214,8 @@ static void emit_block(struct translation *t)
 	/* Also behind what the interpreter does and may return from. */
 	if (!has_ended)
 		emit_goto(t, t->count - 1, insn_next(t, t->count - 1));
-	emit_cold(t);
 	emit_copies(t);
+	emit_cold(t);
 }
 
 struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)

@@ -34,10 +34,9 @@ struct cold {
 	unsigned spilled; /* register to reload from spill[0] */
 	bool restore_flags; /* before going on at `resume` */
 	unsigned link;
-	/* COLD_MISS: what was looked for, where; `hit`: it is there */
+	/* COLD_MISS: what was looked for; `hit`: it is there */
 	uint8_t access, size;
 	bool is_upper;
-	uint32_t tag;
 	uint8_t *hit;
 	unsigned first, count; /* of a run */
 	enum flags_at flags; /* at its start */
@@ -163,7 +162,7 @@ void emit_cold(struct translation *t);
 /* --- leave.c: the cold parts that leave for one instruction --- */
 
 void emit_cold_interpret(struct translation *t, const struct cold *cold);
-void emit_cold_miss(struct translation *t, const struct cold *cold);
+void emit_cold_miss(struct translation *t, struct cold *cold);
 void emit_cold_stack(struct translation *t, const struct cold *cold);
 void emit_cold_record(struct translation *t, const struct cold *cold);
 
