@@ -17,12 +17,18 @@
 
 /* --- the table ------------------------------------------------------------ */
 
+#define RUN 64 /* buckets that a page's blocks have, one after the other */
+
+/* What is looked for next is mostly near what was looked for last. */
 static unsigned hash(uint32_t page, uint64_t rip, uint32_t flavour)
 {
-	uint64_t x = rip ^ ((uint64_t)page << 28) ^ ((uint64_t)flavour << 58);
+	uint64_t x = rip >> PAGE_SHIFT ^ (uint64_t)page << 28 ^
+		     (uint64_t)flavour << 58;
+	unsigned run, place = (unsigned)(rip ^ rip >> 6) % RUN;
 
 	x *= 0x9e3779b97f4a7c15ull;
-	return (unsigned)(x >> 40) % BT_BUCKETS;
+	run = (unsigned)(x >> 40) % (BT_BUCKETS / RUN);
+	return run * RUN + place;
 }
 
 struct bt_block *bt_block_find(struct bt_vm *bt, uint32_t page, uint64_t rip,
