@@ -158,6 +158,11 @@ void bt_link_chain(struct bt_vm *bt, uint32_t number,
 	/* Another vCPU may have been quicker, or dropped it. */
 	if (!from->code || !block->code || link->to == to)
 		return;
+	/* The page changed while this vCPU was in the block: no way within a
+	 * page leads to another. */
+	if (from->kind[number % BT_LINKS] != LINK_FAR &&
+	    from->page != block->page)
+		return;
 	unchain(bt, link);
 	link->to = to;
 	link->next = block->incoming;
