@@ -130,7 +130,7 @@ static uint32_t entry_of(const struct bt_block *block, enum bt_link_kind kind)
 	if (kind == LINK_FAR)
 		return block->code;
 	return block->code +
-	       (kind == LINK_RFLAGS ? block->entry : BT_CHECK_SIZE);
+	       (uint32_t)(kind == LINK_RFLAGS ? block->entry : BT_CHECK_SIZE);
 }
 
 /* Out of its target's list, and back to the dispatcher. */

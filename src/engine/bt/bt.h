@@ -109,7 +109,7 @@ struct bt_block {
 	uint32_t bytes; /* copies of the spans, one after the other */
 	struct bt_span span[BT_SPANS];
 	uint16_t flavour; /* packed */
-	uint8_t entry; /* from `code` on: flags in RFLAGS */
+	int8_t entry; /* from `code`: flags in RFLAGS */
 	uint8_t kind[BT_LINKS]; /* enum bt_link_kind */
 	struct bt_link link[BT_LINKS];
 };

@@ -166,23 +166,68 @@ void need_flags_in_rflags(struct translation *t)
 
 /* --- emit -------------------------------------------------------------------- */
 
+/* What is first done with the flags: do they have to be in RFLAGS for that? */
+static bool wants_rflags(const struct translation *t)
+{
+	for (unsigned i = 0; i < t->count; i++) {
+		const struct insn *insn = &t->insn[i];
+		const struct insn_row *row = insn_row(insn);
+
+		if (insn->op == OP_JCC)
+			return true;
+		if (row->bt != BT_COPY && row->bt != BT_MEM)
+			return false;
+		for (unsigned n = 0; n < insn->nops; n++)
+			if (insn->operand[n].kind == OPND_MEM)
+				return false;
+		if ((row->flags_read | row->flags_written) & RFLAGS_STATUS)
+			return true;
+	}
+	return false;
+}
+
+#define SAVE_AND_JUMP 21
+
+/* Before the check, for who comes with the flags in RFLAGS. */
+static void emit_entry_rflags(struct translation *t)
+{
+	struct code *c = &t->c;
+	uint8_t *start;
+
+	code_align_rel32(c, SAVE_AND_JUMP);
+	start = c->at;
+	code_save_flags(c);
+	code_u8(c, 0xeb); /* jmp, over the check */
+	code_u8(c, BT_CHECK_SIZE);
+	BUG_ON(c->at - start != SAVE_AND_JUMP);
+}
+
+/*
+ * Others come with the flags saved, to the check or behind it; they stay so if
+ * the block would save them first of all.
+ */
 static void emit_entries(struct translation *t, uint32_t live)
 {
 	struct bt_block *block = t->block;
-	uint8_t *start = t->c.at;
-	uint8_t *differs =
-		code_check(&t->c,
-			   FIELD(exec[0][bt_exec_slot(t->rip)]) +
-				   BT_RETURN_IDS(bt_codes(&t->flavour)),
-			   t->id);
+	bool stay_saved = live && !wants_rflags(t);
+	uint8_t *start, *differs;
 
+	if (stay_saved)
+		emit_entry_rflags(t);
+	start = t->c.at;
+	differs = code_check(&t->c,
+			     FIELD(exec[0][bt_exec_slot(t->rip)]) +
+				     BT_RETURN_IDS(bt_codes(&t->flavour)),
+			     t->id);
 	cold_add(t, COLD_MISSED, differs, t->rip);
 	BUG_ON(t->c.at - start != BT_CHECK_SIZE);
-	if (live)
+	if (live && !stay_saved)
 		code_restore_flags(&t->c);
 	block->code = (uint32_t)(start - t->bt->writable);
-	block->entry = (uint8_t)(t->c.at - start);
-	t->flags = live ? FLAGS_IN_RFLAGS : FLAGS_DEAD;
+	block->entry = stay_saved ? -SAVE_AND_JUMP : (int8_t)(t->c.at - start);
+	t->flags = stay_saved ? FLAGS_SAVED :
+		   live	      ? FLAGS_IN_RFLAGS :
+				FLAGS_DEAD;
 }
 
 static void add_span(struct translation *t, unsigned i, struct bt_span span,
