@@ -395,8 +395,8 @@ struct bt_vm {
 	 * has_code is read without the lock. */
 	struct bt_page **page;
 	_Atomic bool *has_code;
-	/* Somebody may hold the right to write the page: world.c, dirty. */
-	_Atomic bool *is_writable;
+	/* Which vCPUs, by bit, may hold the right to write it: world.c, dirty. */
+	_Atomic uint32_t *writers;
 	_Atomic bool is_stopped; /* the world */
 	_Atomic uint32_t drops; /* how often code was dropped */
 	struct bt_stress stress; /* set before there are vCPUs */
@@ -469,8 +469,10 @@ void bt_page_drop(struct bt_vm *bt, gpa_t gpa);
 
 /* --- stop.c --- */
 
-/* Stops all other vCPUs outside guest code, and lets them go. Lock held. */
+/* Stops all other vCPUs outside guest code, or those of a set, and lets them
+ * go. Lock held. */
 void bt_stop_world(struct bt_vm *bt, struct bt_vcpu *self);
+void bt_stop_some(struct bt_vm *bt, struct bt_vcpu *self, uint32_t set);
 void bt_start_world(struct bt_vm *bt);
 /* Around guest code. enter waits while the world is stopped. */
 void bt_enter_guest(struct bt_vcpu *vcpu);

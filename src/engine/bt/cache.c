@@ -82,11 +82,10 @@ int bt_vm_init(struct bt_vm *bt, struct vm *vm)
 	pthread_mutex_init(&bt->lock, NULL);
 	bt->page = calloc(pages, sizeof(*bt->page));
 	bt->has_code = calloc(pages, sizeof(*bt->has_code));
-	bt->is_writable = calloc(pages, sizeof(*bt->is_writable));
+	bt->writers = calloc(pages, sizeof(*bt->writers));
 	bt->nowhere = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
 	error = map_cache(bt);
-	if (error || !bt->page || !bt->has_code || !bt->is_writable ||
-	    !bt->nowhere)
+	if (error || !bt->page || !bt->has_code || !bt->writers || !bt->nowhere)
 		return error ? error : -ENOMEM;
 	for (unsigned i = 0; i < BT_REGIONS; i++)
 		bt->region[i].start = bt->region[i].used = region_start(i);
@@ -113,7 +112,7 @@ void bt_vm_fini(struct bt_vm *bt)
 		free_page(bt->page[i]);
 	free(bt->page);
 	free((void *)bt->has_code);
-	free((void *)bt->is_writable);
+	free((void *)bt->writers);
 	free(bt->nowhere);
 	unmap(bt->block, BLOCKS_SIZE);
 	unmap(bt->bucket, BUCKETS_SIZE);

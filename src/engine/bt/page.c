@@ -53,6 +53,7 @@ int bt_page_watch(struct bt_vcpu *vcpu, uint32_t page)
 	struct bt_vm *bt = vcpu->bt;
 	struct vm *vm = bt->vm;
 	const uint8_t *host = vm->memory.guest + ((uint64_t)page << PAGE_SHIFT);
+	uint32_t set;
 
 	if (!bt->page[page]) {
 		bt->page[page] = calloc(1, sizeof(*bt->page[page]));
@@ -65,12 +66,13 @@ int bt_page_watch(struct bt_vcpu *vcpu, uint32_t page)
 	/* Who comes for the right from here on sees it; and who had it is seen
 	 * here: a pair with world.c, dirty. */
 	atomic_store(&bt->has_code[page], true);
-	if (!atomic_load(&bt->is_writable[page]))
+	set = atomic_load(&bt->writers[page]);
+	if (!set)
 		return 0;
-	bt_stop_world(bt, vcpu);
-	atomic_store(&bt->is_writable[page], false);
+	bt_stop_some(bt, vcpu, set);
+	atomic_store(&bt->writers[page], 0);
 	for (unsigned i = 0; i < vm->vcpu_count; i++)
-		if (vm->vcpus[i]->engine)
+		if (vm->vcpus[i]->engine && set >> i & 1)
 			forbid_writing(vm->vcpus[i]->engine, host);
 	bt_start_world(bt);
 	return 0;

@@ -32,13 +32,18 @@ void bt_leave_guest(struct bt_vcpu *vcpu)
 
 void bt_stop_world(struct bt_vm *bt, struct bt_vcpu *self)
 {
+	bt_stop_some(bt, self, ~0u);
+}
+
+void bt_stop_some(struct bt_vm *bt, struct bt_vcpu *self, uint32_t set)
+{
 	struct vm *vm = bt->vm;
 
 	atomic_store(&bt->is_stopped, true);
 	for (unsigned i = 0; i < vm->vcpu_count; i++) {
 		struct bt_vcpu *other = vm->vcpus[i]->engine;
 
-		if (!other || other == self)
+		if (!other || other == self || !(set >> i & 1))
 			continue;
 		while (atomic_load(&other->in_guest)) {
 			atomic_store(&other->cpu.attention, true);

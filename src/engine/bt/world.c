@@ -68,9 +68,10 @@ static bool dirty(void *world, gpa_t gpa)
 		memory_mark_dirty(&bt->vm->memory, offset, PAGE_SIZE);
 	index = offset >> PAGE_SHIFT;
 	/* Before the look at has_code: a pair with bt_page_watch. */
-	if (!atomic_load_explicit(&bt->is_writable[index],
-				  memory_order_relaxed))
-		atomic_store(&bt->is_writable[index], true);
+	if (!(atomic_load_explicit(&bt->writers[index], memory_order_relaxed) &
+	      BIT(vcpu->vcpu->index)))
+		atomic_fetch_or(&bt->writers[index],
+				(uint32_t)BIT(vcpu->vcpu->index));
 	if (likely(!atomic_load(&bt->has_code[index]) &&
 		   !bt_stress_chooses(&bt->stress, STRESS_SMC, index)))
 		return true;
