@@ -21,6 +21,7 @@
 #include "base/cleanup.h"
 #include "core/vm.h"
 #include "engine/bt/code.h"
+#include "engine/interp/mmu.h"
 
 #define PATIENCE_LEAST 4
 #define PATIENCE_MOST  4096
@@ -37,6 +38,7 @@ uint64_t bt_page_index(struct bt_vm *bt, gpa_t gpa)
 /* World stopped: nobody keeps the right to write this page. */
 static void forbid_writing(struct bt_vcpu *vcpu, const uint8_t *host)
 {
+	tlb_forget_host(&vcpu->cpu, host);
 	for (unsigned view = 0; view < MMU_VIEWS; view++) {
 		struct tlb_entry *entry = vcpu->cpu.tlb.entry[view][MMU_WRITE];
 

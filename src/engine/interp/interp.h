@@ -92,6 +92,19 @@ struct tlb_entry {
 	uint8_t *host; /* the page */
 };
 
+/*
+ * What an entry held before the one that it holds now: two pages that share an
+ * index, and are used in turn, need no walk each time.
+ */
+struct tlb_victim {
+	gva_t page;
+	uint64_t generation; /* 0: none */
+	uint8_t *host;
+	gpa_t code_gpa;
+};
+
+#define TLB_VICTIMS 32
+
 /* Translations of a PCID that is not the current one. */
 struct tlb_bank {
 	uint16_t pcid;
@@ -103,6 +116,8 @@ struct tlb_bank {
 struct tlb {
 	struct tlb_entry entry[MMU_VIEWS][MMU_ACCESSES][TLB_ENTRIES];
 	gpa_t code_gpa[MMU_VIEWS][TLB_ENTRIES]; /* of the MMU_EXEC entries */
+	/* By tlb_index, modulo TLB_VICTIMS. */
+	struct tlb_victim victim[MMU_VIEWS][MMU_ACCESSES][TLB_VICTIMS];
 	/* Number << PAGE_SHIFT, never 0, for either half of the linear space:
 	 * bit 63 of the address chooses. */
 	uint64_t generation[2];

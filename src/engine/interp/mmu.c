@@ -101,6 +101,7 @@ static const enum walk_kind walk_kinds[] = {
 static void set_entry(struct interp *cpu, enum mmu_view view,
 		      enum mmu_access access, gva_t gva, uint8_t *host)
 {
+	tlb_keep(cpu, view, access, gva);
 	cpu->tlb.entry[view][access][tlb_index(gva)] = (struct tlb_entry){
 		.tag = tlb_tag(cpu, gva),
 		.host = host,
@@ -162,6 +163,8 @@ bool mmu_translate(struct interp *cpu, gva_t gva, enum mmu_access access,
 	uint8_t *host = tlb_find(cpu, view, access, gva, 1);
 
 	/* A hit's guest physical address is nobody's business: it is RAM. */
+	if (!host && tlb_recall(cpu, view, access, gva))
+		host = tlb_find(cpu, view, access, gva, 1);
 	if (host) {
 		*place = (struct mem_place){ .host = host };
 		return true;

@@ -25,6 +25,16 @@ bool mmu_translate(struct interp *cpu, gva_t gva, enum mmu_access access,
 /* A page larger than 4 KiB has been entered into the TLB piecewise. */
 void tlb_note_large(struct interp *cpu, gva_t gva, uint64_t size);
 
+/* The entry for gva goes where tlb_recall finds it; another is about to take its
+ * place. */
+void tlb_keep(struct interp *cpu, enum mmu_view view, enum mmu_access access,
+	      gva_t gva);
+/* True: there was a translation of gva, and the TLB has it again. */
+bool tlb_recall(struct interp *cpu, enum mmu_view view, enum mmu_access access,
+		gva_t gva);
+/* A page is no longer to be written: what is kept for that goes. */
+void tlb_forget_host(struct interp *cpu, const uint8_t *host);
+
 /* tlb.has_one_entry: what the last fill entered goes, this is the next. */
 void tlb_drop_last(struct interp *cpu, enum mmu_view view, unsigned index);
 

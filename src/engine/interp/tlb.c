@@ -44,6 +44,14 @@ static void clear_entries(struct tlb *tlb)
 				tlb->entry[view][access][i].tag = no_tag(i);
 }
 
+static void forget_all_victims(struct tlb *tlb)
+{
+	for (unsigned view = 0; view < MMU_VIEWS; view++)
+		for (unsigned access = 0; access < MMU_ACCESSES; access++)
+			for (unsigned i = 0; i < TLB_VICTIMS; i++)
+				tlb->victim[view][access][i].generation = 0;
+}
+
 static void set_generation(struct tlb *tlb, unsigned half, uint64_t number)
 {
 	tlb->generation[half] = number << PAGE_SHIFT;
@@ -52,6 +60,7 @@ static void set_generation(struct tlb *tlb, unsigned half, uint64_t number)
 static void clear_all(struct tlb *tlb)
 {
 	clear_entries(tlb);
+	forget_all_victims(tlb);
 	memset(tlb->large_2m, 0, sizeof(tlb->large_2m));
 	memset(tlb->large_1g, 0, sizeof(tlb->large_1g));
 	tlb->has_local_high = false;
@@ -181,6 +190,81 @@ void tlb_drop_last(struct interp *cpu, enum mmu_view view, unsigned index)
 	tlb->last_index = index;
 }
 
+/* --- victims ---------------------------------------------------------------- */
+
+static struct tlb_victim *victim_of(struct tlb *tlb, enum mmu_view view,
+				    enum mmu_access access, gva_t gva)
+{
+	return &tlb->victim[view][access][tlb_index(gva) % TLB_VICTIMS];
+}
+
+void tlb_keep(struct interp *cpu, enum mmu_view view, enum mmu_access access,
+	      gva_t gva)
+{
+	struct tlb *tlb = &cpu->tlb;
+	unsigned index = tlb_index(gva);
+	const struct tlb_entry *entry = &tlb->entry[view][access][index];
+	uint64_t generation = tlb->generation[entry->tag >> 63];
+	gva_t page = entry->tag ^ generation;
+
+	/* Of another generation, or none: then the index is not its own. */
+	if (tlb_index(page) != index || page == (gva & PAGE_MASK) ||
+	    tlb->has_one_entry)
+		return;
+	*victim_of(tlb, view, access, gva) = (struct tlb_victim){
+		.page = page,
+		.generation = generation,
+		.host = entry->host,
+		.code_gpa = access == MMU_EXEC ? tlb->code_gpa[view][index] : 0,
+	};
+}
+
+bool tlb_recall(struct interp *cpu, enum mmu_view view, enum mmu_access access,
+		gva_t gva)
+{
+	struct tlb *tlb = &cpu->tlb;
+	struct tlb_victim *victim = victim_of(tlb, view, access, gva);
+	struct tlb_victim found = *victim;
+	unsigned index = tlb_index(gva);
+
+	if (found.page != (gva & PAGE_MASK) ||
+	    found.generation != tlb->generation[gva >> 63])
+		return false;
+	victim->generation = 0;
+	tlb_keep(cpu, view, access, gva);
+	tlb->entry[view][access][index] = (struct tlb_entry){
+		.tag = tlb_tag(cpu, gva),
+		.host = found.host,
+	};
+	if (access == MMU_EXEC)
+		tlb->code_gpa[view][index] = found.code_gpa;
+	return true;
+}
+
+void tlb_forget_host(struct interp *cpu, const uint8_t *host)
+{
+	for (unsigned view = 0; view < MMU_VIEWS; view++) {
+		struct tlb_victim *victim = cpu->tlb.victim[view][MMU_WRITE];
+
+		for (unsigned i = 0; i < TLB_VICTIMS; i++)
+			if (victim[i].host == host)
+				victim[i].generation = 0;
+	}
+}
+
+static void forget_victims(struct tlb *tlb, gva_t gva, uint64_t size)
+{
+	if (size > PAGE_SIZE) {
+		forget_all_victims(tlb);
+		return;
+	}
+	for (unsigned view = 0; view < MMU_VIEWS; view++)
+		for (unsigned access = 0; access < MMU_ACCESSES; access++)
+			victim_of(tlb, view, access, gva)->generation = 0;
+}
+
+/* --- one page --------------------------------------------------------------- */
+
 /* The larger of the sizes that are not 1 GiB: 32-bit paging's. */
 #define LARGE (4ull << 20)
 
@@ -235,6 +319,7 @@ void tlb_flush_page(struct interp *cpu, gva_t gva)
 		tlb_flush(cpu);
 		return;
 	}
+	forget_victims(tlb, gva, tlb->flushed_size);
 	for (unsigned view = 0; view < MMU_VIEWS; view++)
 		for (unsigned access = 0; access < MMU_ACCESSES; access++)
 			drop_range(tlb->entry[view][access], tlb->flushed_page,

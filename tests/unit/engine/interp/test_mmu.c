@@ -252,6 +252,33 @@ static void test_invalidation(void **state)
 	assert_int_equal(peek(w, WORLD_HIGH + gva), 50);
 }
 
+/* Both are kept, as the tables that changed show; and both can be dropped. */
+static void test_two_pages_with_one_index(void **state)
+{
+	struct world *w = *state;
+	gva_t gva = 0x50000;
+
+	world_long_mode(w, 0);
+	store_u64(w->ram + 0x50000, 50);
+	store_u64(w->ram + 0x60000, 60);
+	assert_int_equal(tlb_index(gva), tlb_index(WORLD_HIGH + gva));
+	peek(w, gva);
+	peek(w, WORLD_HIGH + gva);
+	set_pte(w, gva, 0x60000 | RIGHTS);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(peek(w, gva), 50);
+		assert_int_equal(peek(w, WORLD_HIGH + gva), 50);
+	}
+	tlb_flush_page(w->cpu, gva);
+	assert_int_equal(peek(w, gva), 60);
+	tlb_flush_page(w->cpu, WORLD_HIGH + gva);
+	assert_int_equal(peek(w, WORLD_HIGH + gva), 60);
+	set_pte(w, gva, 0x50000 | RIGHTS);
+	tlb_flush(w->cpu);
+	assert_int_equal(peek(w, gva), 50);
+	assert_int_equal(peek(w, WORLD_HIGH + gva), 50);
+}
+
 /* More flushes than there are generations. */
 static void test_generations_wrap(void **state)
 {
@@ -525,6 +552,7 @@ int main(void)
 		TEST(test_rom),
 		TEST(test_dirty),
 		TEST(test_invalidation),
+		TEST(test_two_pages_with_one_index),
 		TEST(test_generations_wrap),
 		TEST(test_large_page_is_dropped_whole),
 		TEST(test_large_page_is_dropped_alone),
