@@ -264,6 +264,15 @@ struct bt_return {
 	struct cpu_segment code, stack;
 };
 
+/* The slot of guest memory where a page was looked for last. */
+struct bt_window {
+	uint32_t sequence; /* memory.sequence then */
+	bool is_writable;
+	gpa_t base;
+	uint64_t size; /* 0: none yet */
+	uint8_t *host;
+};
+
 struct bt_vcpu {
 	struct interp cpu; /* first: GS:0 is cpu.s */
 
@@ -286,6 +295,7 @@ struct bt_vcpu {
 	_Alignas(64) uint8_t xsave[BT_XSAVE_SIZE];
 	_Alignas(64) uint8_t restored[BT_XSAVE_SIZE]; /* by XRSTOR */
 
+	struct bt_window window;
 	enum bt_vectors vectors;
 	struct bt_flavour flavour; /* of the code that runs */
 	bool is_checked; /* of the code that is about to */

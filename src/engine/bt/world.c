@@ -18,15 +18,36 @@ static struct bt_vcpu *bt_of(void *world)
 
 /* --- memory ---------------------------------------------------------------- */
 
+/* Again in the slot where the last page was, while the map has not changed? */
+static bool is_in_window(const struct bt_window *window,
+			 const struct memory *memory, gpa_t gpa)
+{
+	return gpa - window->base < window->size &&
+	       window->sequence == atomic_load_explicit(&memory->sequence,
+							memory_order_acquire);
+}
+
 static uint8_t *page(void *world, gpa_t gpa, bool *is_writable)
 {
 	struct memory *memory = &((struct vcpu *)world)->vm->memory;
+	struct bt_window *window = &bt_of(world)->window;
+	uint32_t sequence = atomic_load(&memory->sequence);
 	struct memory_slot slot;
 
-	if (!memory_find(memory, gpa, &slot))
-		return NULL;
-	*is_writable = slot.kind == MEMORY_RAM;
-	return memory->guest + slot.offset + (gpa - slot.base);
+	if (unlikely(!is_in_window(window, memory, gpa))) {
+		if (!memory_find(memory, gpa, &slot))
+			return NULL;
+		/* An older number than the slot's only makes it look again. */
+		*window = (struct bt_window){
+			.sequence = sequence,
+			.is_writable = slot.kind == MEMORY_RAM,
+			.base = slot.base,
+			.size = slot.size,
+			.host = memory->guest + slot.offset,
+		};
+	}
+	*is_writable = window->is_writable;
+	return window->host + (gpa - window->base);
 }
 
 /* To be looked at before this vCPU runs translated code again. */
