@@ -83,7 +83,7 @@ static void print_host(const struct bt_vm *bt, const struct bt_block *block)
 	uint8_t *start = bt->writable + block->code;
 
 	printf("host\n");
-	bt_host_list(bt, start, bt->writable + block->bytes, print_line, start);
+	bt_host_list(bt, start, bt->writable + block->end, print_line, start);
 }
 
 static bool translate(struct guest *guest, const struct snippet *snippet)

@@ -106,6 +106,7 @@ struct bt_block {
 	uint32_t incoming; /* links that lead here */
 	uint32_t code; /* its checked entry; 0: dropped */
 	uint32_t site; /* the id that its return site checks */
+	uint32_t end; /* of its code, cold parts aside; in the cache */
 	uint32_t bytes; /* copies of the spans, one after the other */
 	struct bt_span span[BT_SPANS];
 	uint16_t flavour; /* packed */
@@ -350,8 +351,13 @@ struct bt_page {
 #define BT_BLOCKS_MAX (BT_CACHE_SIZE / BT_REGIONS / 64)
 #define BT_BUCKETS    262144
 
+/*
+ * What seldom runs stands apart, behind the first three eighths of the region:
+ * so what runs is dense in the processor's caches.
+ */
 struct bt_region {
 	uint32_t start, used; /* in the cache */
+	uint32_t cold; /* where the next cold part goes */
 	uint32_t blocks; /* how many, dropped ones included */
 };
 

@@ -69,6 +69,22 @@ static uint32_t region_end(unsigned i)
 	return (i + 1) * (BT_CACHE_SIZE / BT_REGIONS);
 }
 
+/* Where the cold parts begin. */
+static uint32_t region_cold(unsigned i)
+{
+	return i * (BT_CACHE_SIZE / BT_REGIONS) +
+	       BT_CACHE_SIZE / BT_REGIONS / 8 * 3;
+}
+
+static void region_clear(struct bt_vm *bt, unsigned i)
+{
+	bt->region[i] = (struct bt_region){
+		.start = region_start(i),
+		.used = region_start(i),
+		.cold = region_cold(i),
+	};
+}
+
 int bt_vm_init(struct bt_vm *bt, struct vm *vm)
 {
 	uint64_t pages = vm->memory.fd_size >> PAGE_SHIFT;
@@ -88,7 +104,7 @@ int bt_vm_init(struct bt_vm *bt, struct vm *vm)
 	if (error || !bt->page || !bt->has_code || !bt->writers || !bt->nowhere)
 		return error ? error : -ENOMEM;
 	for (unsigned i = 0; i < BT_REGIONS; i++)
-		bt->region[i].start = bt->region[i].used = region_start(i);
+		region_clear(bt, i);
 	bt_stubs_make(bt);
 	return 0;
 }
@@ -156,8 +172,7 @@ static void empty_region(struct bt_vm *bt, unsigned i)
 		bt_jumps_forget(vcpu, bt_code(bt, region->start),
 				bt_code(bt, region_end(i)));
 	}
-	region->used = region->start;
-	region->blocks = 0;
+	region_clear(bt, i);
 	/* Also where every block of it was dropped before. */
 	atomic_fetch_add(&bt->drops, 1);
 }
@@ -167,7 +182,8 @@ void bt_cache_make_room(struct bt_vcpu *vcpu)
 	struct bt_vm *bt = vcpu->bt;
 	const struct bt_region *region = bt_region(bt);
 
-	if (region->used + BT_BLOCK_ROOM <= region_end(bt->current) &&
+	if (region->used + BT_BLOCK_ROOM <= region_cold(bt->current) &&
+	    region->cold + BT_BLOCK_ROOM <= region_end(bt->current) &&
 	    region->blocks < BT_BLOCKS_MAX &&
 	    !bt_stress_hits(&bt->stress, STRESS_CACHE, 64))
 		return;

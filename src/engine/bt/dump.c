@@ -307,12 +307,12 @@ void bt_dump_block(const struct translation *t)
 		dump_guest(t, vm);
 	if (trace_is_on(&vm->trace, TRACE_HOST_CODE))
 		bt_host_list(t->bt, t->bt->writable + t->block->code,
-			     t->bt->writable + t->block->bytes, put_host,
+			     t->bt->writable + t->block->end, put_host,
 			     (void *)t);
 	if (t->bt->perf_map)
 		fprintf(t->bt->perf_map, "%lx %x guest_%016lx_%x\n",
 			(uint64_t)bt_code(t->bt, t->block->code),
-			t->block->bytes - t->block->code, t->rip,
+			t->block->end - t->block->code, t->rip,
 			t->block->flavour);
 }
 

@@ -259,8 +259,20 @@ static void emit_block(struct translation *t)
 	/* Also behind what the interpreter does and may return from. */
 	if (!has_ended)
 		emit_goto(t, t->count - 1, insn_next(t, t->count - 1));
-	emit_copies(t);
-	emit_cold(t);
+}
+
+static struct code code_at(const struct bt_vm *bt, uint32_t at)
+{
+	return (struct code){
+		.at = bt->writable + at,
+		.end = bt->writable + at + BT_BLOCK_ROOM,
+		.delta = bt->executable - bt->writable,
+	};
+}
+
+static uint32_t used_up_to(const struct translation *t)
+{
+	return (uint32_t)align_up((uint64_t)(t->c.at - t->bt->writable), 16);
 }
 
 struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)
@@ -281,11 +293,7 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)
 	t.mode = t.flavour.is_32 ? X86_MODE_32 : X86_MODE_64;
 	t.wide = t.flavour.is_32 ? OP_SIZE_32 : OP_SIZE_64;
 	t.word = t.flavour.is_32 ? 4 : 8;
-	t.c = (struct code){
-		.at = bt->writable + region->used,
-		.end = bt->writable + region->used + BT_BLOCK_ROOM,
-		.delta = bt->executable - bt->writable,
-	};
+	t.c = code_at(bt, region->used);
 	t.rip = vcpu->cpu.s.rip;
 	t.host = host;
 	t.room = (unsigned)(PAGE_SIZE - (t.rip & ~PAGE_MASK));
@@ -302,8 +310,12 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)
 	t.block->page = page;
 	t.block->flavour = (uint16_t)bt_flavour_pack(&t.flavour);
 	emit_block(&t);
-	region->used =
-		(uint32_t)align_up((uint64_t)(t.c.at - bt->writable), 16);
+	t.block->end = (uint32_t)(t.c.at - bt->writable);
+	region->used = used_up_to(&t);
+	t.c = code_at(bt, region->cold);
+	emit_copies(&t);
+	emit_cold(&t);
+	region->cold = used_up_to(&t);
 	bt_block_add(bt, t.block);
 	if (unlikely(t.flavour.is_checked))
 		bt_check_note(&t);
