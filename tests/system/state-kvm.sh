@@ -87,7 +87,8 @@ for i in "${!moves[@]}"; do
 		"$(sed -n "s/^== status //p" "$file")" 0
 	ok "every tick once, in order" is \
 		"$(grep -a '^report: tick' "$file" | tr -dc 0-9)" 0123456789
-	ok "time goes on" grep -qaE '^report: slept [23]' "$file"
+	# On a busy host all of L1 is slow.
+	ok "time goes on" grep -qaE '^report: slept [2-9]' "$file"
 	ok "one boot" is "$(grep -ac 'Linux version' "$file")" 1
 	ok "no oops" is "$(grep -aE 'BUG:|Oops' "$file")" ""
 done
