@@ -89,6 +89,39 @@ ok "OVMF in flash chips comes to its shell" until_seen 90 \
 	--firmware $ovmf/OVMF_CODE_4M.fd
 ok "its variables are in the file" \
 	grep -qaP 'B\x00o\x00o\x00t\x00O\x00r\x00' "$vars"
+
+# A machine with firmware goes on from a state, and starts over with the ROM
+# that is in it.
+"$RINGFENCE" run --engine interp -m 128M --grace 0 --name "firmware-$$" \
+	--firmware $ovmf/OVMF_CODE_4M.fd --pflash "$vars" \
+	--console "file:$TMPDIR/console" 2>"$TMPDIR/err" &
+pid=$!
+for _ in $(seq 450); do
+	grep -qa 'Interactive Shell' "$TMPDIR/console" 2>/dev/null && break
+	sleep 0.2
+done
+ok "it is saved" "$RINGFENCE" save --stop "firmware-$$" "$TMPDIR/state"
+wait $pid
+cp "$vars" "$TMPDIR/other"
+printf x | dd of="$TMPDIR/other" bs=1 seek=5000 conv=notrunc status=none
+run_ringfence 20 restore --engine interp --pflash "$TMPDIR/other" \
+	"$TMPDIR/state"
+ok "another file for the chip is refused" \
+	stderr_has 'other: not what the chip held'
+run_ringfence 20 restore --engine interp --pflash $ovmf/OVMF_CODE_4M.fd \
+	"$TMPDIR/state"
+ok "so is one of another size" stderr_has 'flash chip 0 of 528 KiB'
+(sleep 2; printf '\r'; sleep 1; printf 'reset\r'; sleep 60) |
+	timeout 62 "$RINGFENCE" restore --engine interp --pflash "$vars" \
+		--grace 0 "$TMPDIR/state" >"$TMPDIR/out" 2>"$TMPDIR/err" &
+pid=$!
+for _ in $(seq 300); do
+	grep -qa 'BdsDxe: starting' "$TMPDIR/out" && break
+	sleep 0.2
+done
+kill $pid 2>/dev/null
+ok "restored and reset it boots again" stdout_has 'BdsDxe: starting'
+
 cp "$vars" "$TMPDIR/before"
 chmod 400 "$TMPDIR/before"
 ok "a second start, as QEMU's users name the chips" until_seen 90 \
