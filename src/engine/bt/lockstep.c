@@ -668,6 +668,7 @@ static uint64_t flags_kept(const struct bt_check *check)
 		return RFLAGS_STATUS;
 	t->host = mem_fetch(check->reference, t->rip, &gpa);
 	t->looks = 0;
+	t->mode = vcpu->cpu.mode;
 	return flags_needed_at(t, rip);
 }
 
