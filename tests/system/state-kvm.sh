@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # time: 1500
 # cpus: 2
+# full
 # From engine to engine, in a VM with SVM (see kvm.sh): boots of Debian's cloud
 # kernel that are left at a random line on kvm and go on on interp and bt, and
 # the other way round.
