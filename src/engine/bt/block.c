@@ -83,7 +83,6 @@ uint32_t bt_block_id(struct bt_vm *bt, uint32_t page, uint64_t rip,
 	mapping = calloc(1, sizeof(*mapping));
 	if (!mapping)
 		return 0;
-	BUG_ON(bt->last_id >= BT_NO_ID - 1);
 	*mapping = (struct bt_mapping){
 		.next = owner->mappings,
 		.rip = rip & PAGE_MASK,

@@ -134,6 +134,7 @@ struct bt_block {
 #define BT_EXEC_UPPER 4096
 #define BT_EXEC	      (BT_EXEC_LOWER + BT_EXEC_UPPER)
 #define BT_NO_ID      0xffffffffu
+#define BT_IDS_MAX    (BT_NO_ID - 1) /* then all code goes */
 #define BT_EXEC_BANKS 8
 
 static inline unsigned bt_exec_slot(uint64_t rip)

@@ -177,11 +177,39 @@ static void empty_region(struct bt_vm *bt, unsigned i)
 	atomic_fetch_add(&bt->drops, 1);
 }
 
+void bt_cache_drop_all(struct bt_vcpu *self)
+{
+	struct bt_vm *bt = self->bt;
+
+	bt_stop_world(bt, self);
+	for (unsigned i = 0; i < BT_REGIONS; i++)
+		empty_region(bt, i);
+	bt_start_world(bt);
+}
+
+/* With no block left, no id is in any code, and none may stay in a slot. */
+static void start_ids_anew(struct bt_vcpu *self)
+{
+	struct bt_vm *bt = self->bt;
+	struct vm *vm = bt->vm;
+
+	bt_stop_world(bt, self);
+	for (unsigned i = 0; i < BT_REGIONS; i++)
+		empty_region(bt, i);
+	for (unsigned i = 0; i < vm->vcpu_count; i++)
+		if (vm->vcpus[i]->engine)
+			bt_exec_forget(vm->vcpus[i]->engine);
+	bt->last_id = 0;
+	bt_start_world(bt);
+}
+
 void bt_cache_make_room(struct bt_vcpu *vcpu)
 {
 	struct bt_vm *bt = vcpu->bt;
 	const struct bt_region *region = bt_region(bt);
 
+	if (unlikely(bt->last_id >= BT_IDS_MAX))
+		start_ids_anew(vcpu);
 	if (region->used + BT_BLOCK_ROOM <= region_cold(bt->current) &&
 	    region->cold + BT_BLOCK_ROOM <= region_end(bt->current) &&
 	    region->blocks < BT_BLOCKS_MAX &&
@@ -194,14 +222,4 @@ void bt_cache_make_room(struct bt_vcpu *vcpu)
 	empty_region(bt, bt->current);
 	bt_start_world(bt);
 	vcpu_event(vcpu->vcpu, BT_EVICTIONS, 1);
-}
-
-void bt_cache_drop_all(struct bt_vcpu *self)
-{
-	struct bt_vm *bt = self->bt;
-
-	bt_stop_world(bt, self);
-	for (unsigned i = 0; i < BT_REGIONS; i++)
-		empty_region(bt, i);
-	bt_start_world(bt);
 }

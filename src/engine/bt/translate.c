@@ -282,10 +282,11 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)
 	struct bt_region *region;
 	struct translation t;
 
+	/* Which may drop the page's last block, and then nobody watches it. */
+	bt_cache_make_room(vcpu);
 	/* Before its bytes are read: no write from here on is missed. */
 	if (bt_page_watch(vcpu, page))
 		return NULL;
-	bt_cache_make_room(vcpu);
 	region = bt_region(bt);
 	t.vcpu = vcpu;
 	t.bt = bt;
