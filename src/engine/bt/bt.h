@@ -602,9 +602,11 @@ extern const struct interp_ops bt_world_ops;
 
 /* --- run.c ----------------------------------------------------------------- */
 
-/* struct interp's run_code, run_aborted, sync and leave. */
+/* struct interp's begin, end, run_code, run_aborted, sync and leave. */
 void bt_run_code(struct interp *cpu);
 void bt_run_aborted(struct interp *cpu);
 void bt_sync(struct interp *cpu);
+void bt_begin(struct interp *cpu);
+void bt_end(struct interp *cpu);
 void bt_leave(struct interp *cpu);
 uint32_t bt_flavour_pack(const struct bt_flavour *flavour);

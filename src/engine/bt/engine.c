@@ -237,6 +237,8 @@ static int bt_vcpu_create(struct vcpu *vcpu, const struct cpuid_table *cpuid)
 	bt->cpu.run_code = bt_run_code;
 	bt->cpu.run_aborted = bt_run_aborted;
 	bt->cpu.sync = bt_sync;
+	bt->cpu.begin = bt_begin;
+	bt->cpu.end = bt_end;
 	bt->cpu.leave = bt_leave;
 	cpu_state_reset(&bt->cpu.s, vcpu->index == 0);
 	interp_mode_changed(&bt->cpu);

@@ -496,7 +496,6 @@ void bt_run_code(struct interp *cpu)
 
 	vcpu->has_waiting = cpu->s.nmi_is_pending ||
 			    cpu->ops->has_interrupt(cpu->world);
-	bt_enter_guest(vcpu);
 	do {
 		serve_written(vcpu);
 		bt_exec_notice(vcpu);
@@ -511,19 +510,28 @@ void bt_run_code(struct interp *cpu)
 			link = 0;
 		}
 	} while (!must_look(cpu));
-	bt_leave_guest(vcpu);
 }
 
 void bt_run_aborted(struct interp *cpu)
 {
 	if (unlikely(bt_of(cpu)->is_checked))
 		bt_check_aborted(bt_of(cpu));
-	bt_leave_guest(bt_of(cpu));
 }
 
 void bt_sync(struct interp *cpu)
 {
 	bt_vectors_to_state(bt_of(cpu));
+}
+
+/* Also while it delivers an event or steps: that writes guest memory. */
+void bt_begin(struct interp *cpu)
+{
+	bt_enter_guest(bt_of(cpu));
+}
+
+void bt_end(struct interp *cpu)
+{
+	bt_leave_guest(bt_of(cpu));
 }
 
 void bt_leave(struct interp *cpu)

@@ -439,9 +439,15 @@ static enum interp_result execute(struct interp *cpu, uint64_t count)
 
 enum interp_result interp_execute(struct interp *cpu, uint64_t count)
 {
-	enum interp_result result = execute(cpu, count);
+	enum interp_result result;
+
+	if (cpu->begin)
+		cpu->begin(cpu);
+	result = execute(cpu, count);
 
 	if (cpu->leave)
 		cpu->leave(cpu);
+	if (cpu->end)
+		cpu->end(cpu);
 	return result;
 }

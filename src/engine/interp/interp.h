@@ -212,8 +212,11 @@ struct interp {
 	 * After run_code the guest's x87, SSE and AVX registers may still be in
 	 * the processor, so what runs from there to sync, to leave or to one of
 	 * ops does not touch them (Makefile: general): leave is called at the
-	 * end of interp_execute, and before what needs them.
+	 * end of interp_execute, and before what needs them. begin and end are
+	 * called there alone: in between, guest memory may be written.
 	 */
+	void (*begin)(struct interp *cpu);
+	void (*end)(struct interp *cpu);
 	void (*run_code)(struct interp *cpu);
 	void (*run_aborted)(struct interp *cpu);
 	void (*sync)(struct interp *cpu);
