@@ -14,10 +14,11 @@
 
 #include "machine/machine.h"
 
+/* auto takes the first that is usable and fast. */
 const struct engine_ops *const machine_engines[] = {
 	&kvm_engine,
-	&interp_engine,
 	&bt_engine,
+	&interp_engine,
 	NULL,
 };
 

@@ -157,6 +157,22 @@ static int shadow_create(struct bt_vcpu *vcpu)
 
 /* --- life -------------------------------------------------------------------- */
 
+/* Memory that is executable here and writable elsewhere: the code cache. */
+static bool may_execute(void)
+{
+	int fd = memfd_create("probe", MFD_CLOEXEC);
+	void *page = MAP_FAILED;
+
+	if (fd >= 0 && !ftruncate(fd, PAGE_SIZE))
+		page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED,
+			    fd, 0);
+	if (page != MAP_FAILED)
+		munmap(page, PAGE_SIZE);
+	if (fd >= 0)
+		close(fd);
+	return page != MAP_FAILED;
+}
+
 static void bt_probe(struct engine_probe *probe)
 {
 	*probe = (struct engine_probe){
@@ -167,6 +183,12 @@ static void bt_probe(struct engine_probe *probe)
 	if (!__builtin_cpu_supports("avx")) {
 		probe->is_usable = probe->is_fast = false;
 		strcpy(probe->finding, "bt needs a processor with AVX");
+	} else if (!may_execute()) {
+		probe->is_usable = probe->is_fast = false;
+		strcpy(probe->finding,
+		       "bt needs memory that it may execute (memfd, mmap)");
+		strcpy(probe->advice,
+		       "see vm.memfd_noexec, and what confines this process");
 	}
 }
 
