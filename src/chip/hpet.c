@@ -370,13 +370,7 @@ static const struct state_field fields[] = {
 	STATE_FIELD(struct hpet, status, STATE_UINT, 1),
 	STATE_FIELD(struct hpet, counter, STATE_UINT, 1),
 	STATE_FIELD(struct hpet, start_ns, STATE_UINT, 1),
-	{ .name = "timer",
-	  .kind = STATE_STRUCT,
-	  .offset = offsetof(struct hpet, timer),
-	  .size = sizeof(struct hpet_timer),
-	  .count = HPET_TIMERS,
-	  .since = 1,
-	  .table = &timer_state },
+	STATE_NESTED_ARRAY(struct hpet, timer, timer_state, 1),
 	{ .name = NULL },
 };
 

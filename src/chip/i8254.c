@@ -505,13 +505,7 @@ static const struct state_table channel_state = {
 };
 
 static const struct state_field fields[] = {
-	{ .name = "channel",
-	  .kind = STATE_STRUCT,
-	  .offset = offsetof(struct i8254, channel),
-	  .size = sizeof(struct i8254_channel),
-	  .count = I8254_CHANNELS,
-	  .since = 1,
-	  .table = &channel_state },
+	STATE_NESTED_ARRAY(struct i8254, channel, channel_state, 1),
 	STATE_FIELD(struct i8254, is_disconnected, STATE_BOOL, 1),
 	STATE_FIELD(struct i8254, out0, STATE_BOOL, 1),
 	STATE_FIELD(struct i8254, timer, STATE_TIMER, 1),

@@ -397,13 +397,7 @@ static const struct state_table chip_state = {
 };
 
 static const struct state_field fields[] = {
-	{ .name = "chip",
-	  .kind = STATE_STRUCT,
-	  .offset = offsetof(struct i8259, chip),
-	  .size = sizeof(struct i8259_chip),
-	  .count = 2,
-	  .since = 1,
-	  .table = &chip_state },
+	STATE_NESTED_ARRAY(struct i8259, chip, chip_state, 1),
 	{ .name = NULL },
 };
 

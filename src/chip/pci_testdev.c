@@ -115,20 +115,8 @@ static const struct state_table bar_state = {
 };
 
 static const struct state_field fields[] = {
-	{ .name = "pci",
-	  .kind = STATE_STRUCT,
-	  .offset = offsetof(struct pci_testdev, pci),
-	  .size = sizeof(struct pci_device),
-	  .count = 1,
-	  .since = 1,
-	  .table = &pci_device_state },
-	{ .name = "bar",
-	  .kind = STATE_STRUCT,
-	  .offset = offsetof(struct pci_testdev, bar),
-	  .size = sizeof(struct pci_testdev_bar),
-	  .count = 2,
-	  .since = 1,
-	  .table = &bar_state },
+	STATE_NESTED(struct pci_testdev, pci, pci_device_state, 1),
+	STATE_NESTED_ARRAY(struct pci_testdev, bar, bar_state, 1),
 	{ .name = NULL },
 };
 

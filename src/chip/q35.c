@@ -109,13 +109,7 @@ static int on_restored(void *device)
 }
 
 static const struct state_field fields[] = {
-	{ .name = "pci",
-	  .kind = STATE_STRUCT,
-	  .offset = offsetof(struct q35, pci),
-	  .size = sizeof(struct pci_device),
-	  .count = 1,
-	  .since = 1,
-	  .table = &pci_device_state },
+	STATE_NESTED(struct q35, pci, pci_device_state, 1),
 	{ .name = NULL },
 };
 

@@ -12,23 +12,11 @@
 #define FIELD(type, member) STATE_FIELD(struct type, member, STATE_UINT, 1)
 #define LATER(type, member, version) \
 	STATE_FIELD(struct type, member, STATE_UINT, version)
-#define FLAG(type, member)  STATE_FIELD(struct type, member, STATE_BOOL, 1)
-#define ARRAY(type, member) STATE_ARRAY(struct type, member, STATE_UINT, 1)
-#define NESTED(type, member, table_)                                    \
-	{                                                               \
-		.name = #member, .kind = STATE_STRUCT,                  \
-		.offset = offsetof(struct type, member),                \
-		.size = sizeof(((struct type *)0)->member), .count = 1, \
-		.since = 1, .table = &(table_)                          \
-	}
-#define NESTED_ARRAY(type, member, table_)                                   \
-	{                                                                    \
-		.name = #member, .kind = STATE_STRUCT,                       \
-		.offset = offsetof(struct type, member),                     \
-		.size = sizeof(((struct type *)0)->member[0]),               \
-		.count = ARRAY_SIZE(((struct type *)0)->member), .since = 1, \
-		.table = &(table_)                                           \
-	}
+#define FLAG(type, member)	    STATE_FIELD(struct type, member, STATE_BOOL, 1)
+#define ARRAY(type, member)	    STATE_ARRAY(struct type, member, STATE_UINT, 1)
+#define NESTED(type, member, table) STATE_NESTED(struct type, member, table, 1)
+#define NESTED_ARRAY(type, member, table) \
+	STATE_NESTED_ARRAY(struct type, member, table, 1)
 #define TABLE(name_)                                                  \
 	static const struct state_table name_##_table = {             \
 		.name = #name_, .version = 1, .field = name_##_fields \

@@ -51,6 +51,24 @@ struct state_table {
 		.count = ARRAY_SIZE(((type *)0)->member), .since = (since_) \
 	}
 
+/* A member that is a structure with a table of its own. */
+#define STATE_NESTED(type, member, table_, since_)               \
+	{                                                        \
+		.name = #member, .kind = STATE_STRUCT,           \
+		.offset = offsetof(type, member),                \
+		.size = sizeof(((type *)0)->member), .count = 1, \
+		.since = (since_), .table = &(table_)            \
+	}
+
+#define STATE_NESTED_ARRAY(type, member, table_, since_)                     \
+	{                                                                    \
+		.name = #member, .kind = STATE_STRUCT,                       \
+		.offset = offsetof(type, member),                            \
+		.size = sizeof(((type *)0)->member[0]),                      \
+		.count = ARRAY_SIZE(((type *)0)->member), .since = (since_), \
+		.table = &(table_)                                           \
+	}
+
 /* Bytes that grow. Zero-initialized is empty; free(bytes) is the owner's. */
 struct state_writer {
 	uint8_t *bytes;

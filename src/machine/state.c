@@ -56,13 +56,7 @@ static const struct state_table leaf_table = {
 static const struct state_field cpuid_fields[] = {
 	STATE_FIELD(struct cpuid_table, count, STATE_UINT, 1),
 	STATE_FIELD(struct cpuid_table, arch_capabilities, STATE_UINT, 1),
-	{ .name = "leaf",
-	  .kind = STATE_STRUCT,
-	  .offset = offsetof(struct cpuid_table, leaf),
-	  .size = sizeof(struct cpuid_leaf),
-	  .count = CPUID_LEAVES_MAX,
-	  .since = 1,
-	  .table = &leaf_table },
+	STATE_NESTED_ARRAY(struct cpuid_table, leaf, leaf_table, 1),
 	{ .name = NULL },
 };
 
@@ -124,13 +118,7 @@ static const struct state_field shape_fields[] = {
 	STATE_ARRAY(struct state_shape, flash_is_readonly, STATE_BOOL, 2),
 	STATE_FIELD(struct state_shape, tsc_khz, STATE_UINT, 1),
 	STATE_FIELD(struct state_shape, vcpus, STATE_UINT, 1),
-	{ .name = "cpuid",
-	  .kind = STATE_STRUCT,
-	  .offset = offsetof(struct state_shape, cpuid),
-	  .size = sizeof(struct cpuid_table),
-	  .count = 1,
-	  .since = 1,
-	  .table = &cpuid_table_table },
+	STATE_NESTED(struct state_shape, cpuid, cpuid_table_table, 1),
 	{ .name = NULL },
 };
 

@@ -283,13 +283,7 @@ static const struct state_table entry_state = {
 static const struct state_field fields[] = {
 	STATE_FIELD(struct pci_device, config, STATE_BYTES, 1),
 	STATE_FIELD(struct pci_device, intx, STATE_BOOL, 1),
-	{ .name = "msix_entry",
-	  .kind = STATE_STRUCT,
-	  .offset = offsetof(struct pci_device, msix_entry),
-	  .size = sizeof(struct pci_msix_entry),
-	  .count = PCI_MSIX_MAX,
-	  .since = 1,
-	  .table = &entry_state },
+	STATE_NESTED_ARRAY(struct pci_device, msix_entry, entry_state, 1),
 	STATE_ARRAY(struct pci_device, msix_pending, STATE_UINT, 1),
 	{ .name = NULL },
 };

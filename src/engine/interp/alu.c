@@ -63,20 +63,7 @@ enum shape { SHAPE_RR, SHAPE_RI, SHAPE_RM, SHAPE_MR, SHAPE_MI, SHAPE_COUNT };
 			    : "+r"(a), "+&a"(*ax)                    \
 			    : "r"(b));                               \
 			break;                                       \
-		case 2:                                              \
-			asm(FLAGS_LOAD text "w %w2, %w0" FLAGS_STORE \
-			    : "+r"(a), "+&a"(*ax)                    \
-			    : "r"(b));                               \
-			break;                                       \
-		case 4:                                              \
-			asm(FLAGS_LOAD text "l %k2, %k0" FLAGS_STORE \
-			    : "+r"(a), "+&a"(*ax)                    \
-			    : "r"(b));                               \
-			break;                                       \
-		default:                                             \
-			asm(FLAGS_LOAD text "q %2, %0" FLAGS_STORE   \
-			    : "+r"(a), "+&a"(*ax)                    \
-			    : "r"(b));                               \
+			FLAGS_CASES_CARRY(text);                     \
 		}                                                    \
 	} while (0)
 

@@ -8,24 +8,11 @@
 
 /* --- BT and family -------------------------------------------------------- */
 
-#define BIT_TEST(text)                                               \
-	do {                                                         \
-		switch (size) {                                      \
-		case 2:                                              \
-			asm(FLAGS_LOAD text "w %w2, %w0" FLAGS_STORE \
-			    : "+r"(a), "+&a"(*ax)                    \
-			    : "r"(b));                               \
-			break;                                       \
-		case 4:                                              \
-			asm(FLAGS_LOAD text "l %k2, %k0" FLAGS_STORE \
-			    : "+r"(a), "+&a"(*ax)                    \
-			    : "r"(b));                               \
-			break;                                       \
-		default:                                             \
-			asm(FLAGS_LOAD text "q %2, %0" FLAGS_STORE   \
-			    : "+r"(a), "+&a"(*ax)                    \
-			    : "r"(b));                               \
-		}                                                    \
+#define BIT_TEST(text)                           \
+	do {                                     \
+		switch (size) {                  \
+			FLAGS_CASES_CARRY(text); \
+		}                                \
 	} while (0)
 
 static uint64_t bit_test(enum x86_op op, unsigned size, uint64_t a, uint64_t b,

@@ -16,6 +16,23 @@
 /* The host's flags to AX. */
 #define FLAGS_STORE "\n\tlahf\n\tseto %%al"
 
+/* In a switch by size: `text` on a and b that reads flags, or leaves some. */
+#define FLAGS_CASES_CARRY(text)                              \
+	case 2:                                              \
+		asm(FLAGS_LOAD text "w %w2, %w0" FLAGS_STORE \
+		    : "+r"(a), "+&a"(*ax)                    \
+		    : "r"(b));                               \
+		break;                                       \
+	case 4:                                              \
+		asm(FLAGS_LOAD text "l %k2, %k0" FLAGS_STORE \
+		    : "+r"(a), "+&a"(*ax)                    \
+		    : "r"(b));                               \
+		break;                                       \
+	default:                                             \
+		asm(FLAGS_LOAD text "q %2, %0" FLAGS_STORE   \
+		    : "+r"(a), "+&a"(*ax)                    \
+		    : "r"(b))
+
 static inline uint32_t flags_get(const struct interp *cpu)
 {
 	uint64_t rflags = cpu->s.rflags;

@@ -37,21 +37,7 @@ start:
 	movl	$0x200003, table
 	movl	$0x201003, table + 8
 	movl	$0x203003, table + 16	/* what the second may become */
-	mov	$pml4, %eax
-	mov	%eax, %cr3
-	mov	$0x20, %eax		/* PAE */
-	mov	%eax, %cr4
-	mov	$0xc0000080, %ecx	/* EFER: LME */
-	rdmsr
-	or	$0x100, %eax
-	wrmsr
-	mov	%cr0, %eax
-	or	$0x80000001, %eax
-	mov	%eax, %cr0
-	lgdt	gdt_pointer
-	ljmp	$8, $long_mode
-	.code64
-long_mode:
+	enter_long_mode pml4 gdt_pointer
 	mov	$16, %eax
 	mov	%eax, %ss
 	mov	$stack, %rsp

@@ -47,21 +47,7 @@ start:
 	movl	$0x200003, table
 	movl	$0x201003, table + 8
 	movl	$0x203003, table + 24
-	mov	$pml4, %eax
-	mov	%eax, %cr3
-	mov	$0x220, %eax		/* PAE, OSFXSR */
-	mov	%eax, %cr4
-	mov	$0xc0000080, %ecx	/* EFER: LME, SCE */
-	rdmsr
-	or	$0x101, %eax
-	wrmsr
-	mov	%cr0, %eax
-	or	$0x80000001, %eax
-	mov	%eax, %cr0
-	lgdt	gdt_pointer
-	ljmp	$KERNEL_CS, $long_mode
-	.code64
-long_mode:
+	enter_long_mode pml4 gdt_pointer cr4=0x220 efer=0x101	/* OSFXSR, SCE */
 	mov	$KERNEL_SS, %eax
 	mov	%eax, %ss
 	xor	%eax, %eax

@@ -8,21 +8,8 @@ start:
 	movl	$pdpt + 7, pml4
 	movl	$pd + 7, pdpt
 	movl	$0x87, pd		/* 2 MiB, present, writable */
-	mov	$pml4, %eax
-	mov	%eax, %cr3
-	mov	$0x20, %eax		/* PAE */
-	mov	%eax, %cr4
-	mov	$0xc0000080, %ecx	/* EFER: LME */
-	rdmsr
-	or	$0x100, %eax
-	wrmsr
-	mov	%cr0, %eax
-	or	$0x80000001, %eax
-	mov	%eax, %cr0
-	lgdt	descriptor
-	ljmp	$8, $1f
-	.code64
-1:	mov	$0x1122334455667788, %rax
+	enter_long_mode pml4 descriptor
+	mov	$0x1122334455667788, %rax
 	shr	$32, %rax
 	cmp	$0x11223344, %eax
 	expect	e

@@ -21,21 +21,8 @@ start:
 	movl	$called + 7, table + 8
 	movl	$caller + 7, table_2
 	movl	$called_2 + 7, table_2 + 8
-	mov	$pml4, %eax
-	mov	%eax, %cr3
-	mov	$0x20, %eax		/* PAE */
-	mov	%eax, %cr4
-	mov	$0xc0000080, %ecx	/* EFER: LME */
-	rdmsr
-	or	$0x100, %eax
-	wrmsr
-	mov	%cr0, %eax
-	or	$0x80000001, %eax
-	mov	%eax, %cr0
-	lgdt	descriptor
-	ljmp	$8, $1f
-	.code64
-1:	mov	$my_stack, %rsp
+	enter_long_mode pml4 descriptor
+	mov	$my_stack, %rsp
 	mov	$CALLER, %ebx
 	mov	$CALLER + (indirect - caller), %ebp
 
