@@ -172,13 +172,6 @@ static unsigned block_length(struct interp *cpu, const struct block *block)
 
 static bool deliver(struct interp *cpu, const struct cpu_event *event)
 {
-	bool is_interrupt = event->kind == CPU_EVENT_INTERRUPT ||
-			    event->kind == CPU_EVENT_NMI;
-
-	if (cpu->vcpu)
-		vcpu_event(cpu->vcpu,
-			   is_interrupt ? INTERP_INTERRUPTS : INTERP_EXCEPTIONS,
-			   1);
 	cpu->s.sti_shadow = cpu->s.mov_ss_shadow = false;
 	cpu->s.activity = CPU_ACTIVE;
 	if (event_deliver(cpu, event))

@@ -321,11 +321,12 @@ static struct cpu_event combine(const struct cpu_event *first,
 
 static void count_event(struct interp *cpu, const struct cpu_event *event)
 {
+	bool is_interrupt = event->kind == CPU_EVENT_INTERRUPT ||
+			    event->kind == CPU_EVENT_NMI;
+
 	if (cpu->vcpu)
 		vcpu_event(cpu->vcpu,
-			   event->kind == CPU_EVENT_INTERRUPT ?
-				   INTERP_INTERRUPTS :
-				   INTERP_EXCEPTIONS,
+			   is_interrupt ? INTERP_INTERRUPTS : INTERP_EXCEPTIONS,
 			   1);
 }
 
