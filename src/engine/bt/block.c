@@ -61,13 +61,18 @@ static void unhash(struct bt_vm *bt, const struct bt_block *block)
 
 /* --- ids ------------------------------------------------------------------ */
 
-static struct bt_mapping **find_mapping(struct bt_page *page, uint64_t rip,
-					uint32_t flavour)
+/* A page may be at as many addresses as a guest likes. */
+static struct bt_mapping **find_mapping(struct bt_vm *bt, uint32_t page,
+					uint64_t rip, uint32_t flavour)
 {
-	struct bt_mapping **link = &page->mappings;
+	uint64_t x = rip >> PAGE_SHIFT ^ (uint64_t)page << 28 ^
+		     (uint64_t)flavour << 58;
+	struct bt_mapping **link =
+		&bt->mapping[x * 0x9e3779b97f4a7c15ull >> 40 &
+			     (BT_MAPPINGS - 1)];
 
 	while (*link && ((*link)->rip != (rip & PAGE_MASK) ||
-			 (*link)->flavour != flavour))
+			 (*link)->page != page || (*link)->flavour != flavour))
 		link = &(*link)->next;
 	return link;
 }
@@ -75,8 +80,8 @@ static struct bt_mapping **find_mapping(struct bt_page *page, uint64_t rip,
 uint32_t bt_block_id(struct bt_vm *bt, uint32_t page, uint64_t rip,
 		     uint32_t flavour)
 {
-	struct bt_page *owner = bt->page[page];
-	struct bt_mapping *mapping = *find_mapping(owner, rip, flavour);
+	struct bt_mapping **link = find_mapping(bt, page, rip, flavour);
+	struct bt_mapping *mapping = *link;
 
 	if (mapping)
 		return mapping->id;
@@ -84,19 +89,19 @@ uint32_t bt_block_id(struct bt_vm *bt, uint32_t page, uint64_t rip,
 	if (!mapping)
 		return 0;
 	*mapping = (struct bt_mapping){
-		.next = owner->mappings,
 		.rip = rip & PAGE_MASK,
+		.page = page,
 		.flavour = flavour,
 		.id = ++bt->last_id,
 	};
-	owner->mappings = mapping;
+	*link = mapping;
 	return mapping->id;
 }
 
-static void put_id(struct bt_page *page, const struct bt_block *block)
+static void put_id(struct bt_vm *bt, const struct bt_block *block)
 {
 	struct bt_mapping **link =
-		find_mapping(page, block->rip, block->flavour);
+		find_mapping(bt, block->page, block->rip, block->flavour);
 	struct bt_mapping *mapping = *link;
 
 	if (--mapping->blocks)
@@ -190,7 +195,7 @@ void bt_block_add(struct bt_vm *bt, struct bt_block *block)
 		&bt->bucket[hash(block->page, block->rip, block->flavour)];
 
 	bt_region(bt)->blocks++;
-	(*find_mapping(page, block->rip, block->flavour))->blocks++;
+	(*find_mapping(bt, block->page, block->rip, block->flavour))->blocks++;
 	block->page_next = page->blocks;
 	if (block->page_next)
 		bt->block[block->page_next].page_prev = number;
@@ -217,7 +222,7 @@ void bt_block_drop(struct bt_vm *bt, struct bt_block *block)
 
 	unhash(bt, block);
 	unlist(bt, page, block);
-	put_id(page, block);
+	put_id(bt, block);
 	patch(bt, block->code + BT_CHECK_ID, BT_NO_ID);
 	if (block->site)
 		patch(bt, block->site, BT_NO_ID);

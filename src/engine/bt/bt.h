@@ -324,8 +324,9 @@ struct bt_vcpu {
 
 /* Who has an id: struct bt_block's page, at a linear address, in a flavour. */
 struct bt_mapping {
-	struct bt_mapping *next;
+	struct bt_mapping *next; /* in the hash chain */
 	uint64_t rip; /* of the page */
+	uint32_t page;
 	uint32_t flavour;
 	uint32_t id;
 	uint32_t blocks; /* how many; with the last it goes */
@@ -336,7 +337,6 @@ struct bt_page {
 	uint32_t blocks; /* the first's number */
 	uint16_t writes; /* since the last block was made */
 	uint16_t patience; /* so many, then all blocks are dropped */
-	struct bt_mapping *mappings;
 };
 
 /*
@@ -351,6 +351,7 @@ struct bt_page {
 /* Blocks in a region; their code is longer than 64 bytes. */
 #define BT_BLOCKS_MAX (BT_CACHE_SIZE / BT_REGIONS / 64)
 #define BT_BUCKETS    262144
+#define BT_MAPPINGS   32768 /* buckets of struct bt_mapping */
 
 /*
  * What seldom runs stands apart, behind the first three eighths of the region:
@@ -407,6 +408,7 @@ struct bt_vm {
 	unsigned current; /* region */
 	struct bt_block *block; /* by number */
 	uint32_t *bucket;
+	struct bt_mapping **mapping; /* buckets */
 	uint32_t last_id;
 	/* By page of the memfd of guest memory: NULL, or who has code there.
 	 * has_code is read without the lock. */

@@ -99,9 +99,11 @@ int bt_vm_init(struct bt_vm *bt, struct vm *vm)
 	bt->page = calloc(pages, sizeof(*bt->page));
 	bt->has_code = calloc(pages, sizeof(*bt->has_code));
 	bt->writers = calloc(pages, sizeof(*bt->writers));
+	bt->mapping = calloc(BT_MAPPINGS, sizeof(struct bt_mapping *));
 	bt->nowhere = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
 	error = map_cache(bt);
-	if (error || !bt->page || !bt->has_code || !bt->writers || !bt->nowhere)
+	if (error || !bt->page || !bt->has_code || !bt->writers ||
+	    !bt->mapping || !bt->nowhere)
 		return error ? error : -ENOMEM;
 	for (unsigned i = 0; i < BT_REGIONS; i++)
 		region_clear(bt, i);
@@ -109,15 +111,17 @@ int bt_vm_init(struct bt_vm *bt, struct vm *vm)
 	return 0;
 }
 
-static void free_page(struct bt_page *page)
+static void free_mappings(struct bt_vm *bt)
 {
-	struct bt_mapping *mapping = page ? page->mappings : NULL, *next;
+	for (unsigned i = 0; bt->mapping && i < BT_MAPPINGS; i++) {
+		struct bt_mapping *mapping = bt->mapping[i], *next;
 
-	for (; mapping; mapping = next) {
-		next = mapping->next;
-		free(mapping);
+		for (; mapping; mapping = next) {
+			next = mapping->next;
+			free(mapping);
+		}
 	}
-	free(page);
+	free(bt->mapping);
 }
 
 void bt_vm_fini(struct bt_vm *bt)
@@ -125,8 +129,9 @@ void bt_vm_fini(struct bt_vm *bt)
 	uint64_t pages = bt->vm->memory.fd_size >> PAGE_SHIFT;
 
 	for (uint64_t i = 0; bt->page && i < pages; i++)
-		free_page(bt->page[i]);
+		free(bt->page[i]);
 	free(bt->page);
+	free_mappings(bt);
 	free((void *)bt->has_code);
 	free((void *)bt->writers);
 	free(bt->nowhere);

@@ -19,7 +19,7 @@
 
 start:
 	mov	24(%ebx), %esi		/* hvm_start_info: command line */
-	enter_long_mode
+	set_up_long_mode
 	movl	$pd_to + 7, pdpt + 4 * 8
 	movl	$pd_from + 7, pdpt + 5 * 8
 	mov	$0, %ecx
