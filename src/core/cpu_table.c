@@ -17,10 +17,11 @@
 #define NESTED(type, member, table) STATE_NESTED(struct type, member, table, 1)
 #define NESTED_ARRAY(type, member, table) \
 	STATE_NESTED_ARRAY(struct type, member, table, 1)
-#define TABLE(name_)                                                  \
-	static const struct state_table name_##_table = {             \
-		.name = #name_, .version = 1, .field = name_##_fields \
+#define TABLE_OF(name_, version_)                                              \
+	static const struct state_table name_##_table = {                      \
+		.name = #name_, .version = (version_), .field = name_##_fields \
 	}
+#define TABLE(name_) TABLE_OF(name_, 1)
 
 static const struct state_field segment_fields[] = {
 	FIELD(cpu_segment, selector),
@@ -63,9 +64,10 @@ static const struct state_field msr_fields[] = {
 	  .count = sizeof(((struct cpu_msrs *)0)->mtrr_physical) /
 		   sizeof(uint64_t),
 	  .since = 1 },
+	LATER(cpu_msrs, pkrs, 2),
 	{ .name = NULL },
 };
-TABLE(msr);
+TABLE_OF(msr, 2);
 
 static const struct state_field x87_fields[] = {
 	FIELD(cpu_x87_register, mantissa),
@@ -128,9 +130,10 @@ static const struct state_field cpu_fields[] = {
 	FLAG(cpu_state, in_smm),
 	NESTED(cpu_state, event, event_table),
 	FLAG(cpu_state, nested.in_guest),
+	LATER(cpu_state, pkru, 2),
 	{ .name = NULL },
 };
-TABLE(cpu);
+TABLE_OF(cpu, 2);
 
 /* Reserved bits of MXCSR fault where it is loaded: on our own host. */
 #define MXCSR_BITS 0xffffu

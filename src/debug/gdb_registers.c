@@ -133,6 +133,8 @@ static const struct gdb_register registers[] = {
 	CONTROL("cr8", cr8),
 	CONTROL("efer", msr.efer),
 	CONTROL("xcr0", xcr0),
+	CONTROL("pkru", pkru),
+	CONTROL("pkrs", msr.pkrs),
 	CONTROL("cs_base", segment[SEG_CS].base),
 	CONTROL("gdtr_base", gdtr.base),
 	CONTROL("idtr_base", idtr.base),

@@ -130,6 +130,9 @@ static void report_control(const struct cpu_state *s)
 		 "  dr7 %08" PRIx64,
 		 s->msr.efer, s->msr.lstar, s->msr.kernel_gs_base, s->dr[6],
 		 s->dr[7]);
+	if (s->cr4 & (CR4_PKE | CR4_PKS))
+		log_part("pkru %08" PRIx32 "  pkrs %08" PRIx64, s->pkru,
+			 s->msr.pkrs);
 	log_part("%s%s%s%s%s", activities[s->activity],
 		 s->sti_shadow ? ", behind STI" : "",
 		 s->mov_ss_shadow ? ", behind MOV SS" : "",

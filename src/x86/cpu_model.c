@@ -34,7 +34,13 @@ const struct cpu_model cpu_models[] = {
 	{ NULL, NULL },
 };
 
-enum model { MODEL_I686 = 1, MODEL_V2 = 2, MODEL_V3 = 3, MODEL_HOST = 9 };
+enum model {
+	MODEL_I686 = 1,
+	MODEL_V2 = 2,
+	MODEL_V3 = 3,
+	MODEL_HOST = 9,
+	MODEL_NONE, /* since: only where it is asked for by name */
+};
 
 /* Who must have it for a software engine to offer it. */
 enum carrier {
@@ -109,7 +115,9 @@ static const struct feature features[] = {
 	ROW(7, 0, EBX, 20, 2, OURS, "smap"),
 	ROW(7, 0, EBX, 23, 3, OURS, "clflushopt"),
 	ROW(7, 0, ECX, 2, 2, OURS, "umip"),
+	ROW(7, 0, ECX, 3, MODEL_NONE, OURS, "pku"),
 	ROW(7, 0, ECX, 22, 3, OURS, "rdpid"),
+	ROW(7, 0, ECX, 31, MODEL_NONE, OURS, "pks"),
 	ROW(7, 0, EDX, 4, 2, OURS, "fsrm"),
 	ROW(0xd, 1, EAX, 0, 2, OURS, "xsaveopt"),
 	ROW(0xd, 1, EAX, 1, 2, OURS, "xsavec"),
@@ -298,6 +306,23 @@ static bool is_left_out(const struct build *b, const char *feature)
 	return has_key(b->request->model, key);
 }
 
+static bool is_asked_for(const struct build *b, const char *feature)
+{
+	char key[40];
+
+	snprintf(key, sizeof(key), "+%s", feature);
+	return has_key(b->request->model, key);
+}
+
+/* "host" has what it has; what it lacks may be asked for in vain. */
+static bool is_wanted(const struct build *b, const struct feature *f)
+{
+	if (is_left_out(b, f->name))
+		return false;
+	return is_asked_for(b, f->name) ||
+	       (b->model != MODEL_HOST && f->since <= b->model);
+}
+
 /* Hygon's stay Hygon's. */
 static bool is_amd(const struct build *b)
 {
@@ -322,7 +347,8 @@ static bool keys_are_known(const struct build *b)
 		commas += *at == ',';
 	for (size_t i = 0; i < ARRAY_SIZE(features); i++)
 		if (!i || strcmp(features[i].name, features[i - 1].name) != 0)
-			known += is_left_out(b, features[i].name);
+			known += is_left_out(b, features[i].name) +
+				 is_asked_for(b, features[i].name);
 	return known == commas;
 }
 
@@ -332,7 +358,7 @@ static void put_features(struct build *b)
 		const struct feature *f = &features[i];
 		struct cpuid_leaf *entry;
 
-		if (f->since > b->model || is_left_out(b, f->name) ||
+		if (!is_wanted(b, f) ||
 		    (f->carrier == SOFTWARE && b->request->offer))
 			continue;
 		if (!can_carry(b, f)) {
@@ -592,21 +618,41 @@ static void put_addresses(struct build *b)
 		entry->eax = bits | 57 << 8;
 }
 
+/*
+ * Where PKRU stands in the XSAVE area's standard format: as on the hardware,
+ * since a guest's memory keeps such areas from engine to engine.
+ */
+static uint32_t pkru_offset(const struct build *b)
+{
+	uint32_t offset =
+		cpuid_value(b->request->offer ? b->request->offer : b->host,
+			    0xd, 9, CPUID_EBX);
+
+	if (offset)
+		return offset;
+	return b->is_amd ? 2432 : 2688; /* as Intel's and AMD's have it */
+}
+
 static void put_xsave(struct build *b)
 {
 	uint32_t xcr0 = XCR0_X87 | XCR0_SSE;
 	bool has_avx = cpuid_has_bit(b->table, 1, 0, CPUID_ECX, 28);
-	uint32_t size = has_avx ? 832 : 576;
+	bool has_pku = cpuid_has_bit(b->table, 7, 0, CPUID_ECX, 3);
+	uint32_t size = has_avx ? 832 : 576, pkru = pkru_offset(b);
 
 	if (b->model == MODEL_HOST ||
 	    !cpuid_has_bit(b->table, 1, 0, CPUID_ECX, 26))
 		return;
 	if (has_avx)
 		xcr0 |= XCR0_AVX;
-	put_values(b, 0xd, 0, xcr0, size, size, 0);
+	if (has_pku)
+		xcr0 |= XCR0_PKRU;
+	put_values(b, 0xd, 0, xcr0, size, has_pku ? pkru + 8 : size, 0);
 	put(b, 0xd, 1)->ebx = size;
 	if (has_avx)
 		put_values(b, 0xd, 2, 256, 576, 0, 0);
+	if (has_pku)
+		put_values(b, 0xd, 9, 8, pkru, 0, 0);
 }
 
 /* Hardware of a family of which operating systems know nothing odd. */
@@ -723,12 +769,11 @@ int cpu_model_build(const struct cpu_request *request,
 	while (BIT(b.core_bits) < request->vcpus)
 		b.core_bits++;
 
-	if (b.model == MODEL_HOST) {
+	if (b.model == MODEL_HOST)
 		put_host(&b);
-	} else {
-		put_features(&b);
+	put_features(&b);
+	if (b.model != MODEL_HOST)
 		put_guards(&b);
-	}
 	put_names(&b);
 	put_caches(&b);
 	put_addresses(&b);

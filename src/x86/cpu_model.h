@@ -32,7 +32,8 @@ struct cpu_request {
 	/*
 	 * One of cpu_models; behind it, with commas, features left out, so that
 	 * a state fits hosts that lack them ("pcid=off"), and "mitigations=on",
-	 * which is wants_mitigations; "vendor=amd" or "vendor=intel".
+	 * which is wants_mitigations; "vendor=amd" or "vendor=intel"; and
+	 * features beyond the model's ("+pku").
 	 */
 	const char *model;
 	/*

@@ -95,6 +95,7 @@ struct cpu_msrs {
 	uint64_t spec_ctrl;
 	uint64_t tsc_adjust;
 	uint64_t debugctl;
+	uint64_t pkrs; /* protection keys of supervisor pages */
 	uint64_t mtrr_def_type;
 	uint64_t mtrr_fixed[11]; /* in the order of SDM 3, table 11-9 */
 	uint64_t mtrr_physical[8][2]; /* base, mask */
@@ -108,6 +109,7 @@ struct cpu_state {
 	struct cpu_segment ldtr, tr;
 	struct cpu_table gdtr, idtr;
 	uint64_t cr0, cr2, cr3, cr4, cr8, xcr0;
+	uint32_t pkru; /* protection keys of user pages (SDM 3, 4.6.2) */
 	uint64_t dr[8]; /* 4 and 5 unused */
 	/* PAE: the four page-directory pointers loaded with CR3 (SDM 3, 4.4.1) */
 	uint64_t pdpte[4];

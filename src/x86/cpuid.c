@@ -153,8 +153,7 @@ find_out_of_range(const struct cpuid_table *table, uint32_t leaf,
 	return cpuid_find(table, cpuid_value(table, 0, 0, CPUID_EAX), subleaf);
 }
 
-/* Bytes of the XSAVE area for these components, in either format: the AVX part
- * follows the header at once in both. */
+/* Bytes of the XSAVE area for these components, in the standard format. */
 static uint32_t xsave_size(const struct cpuid_table *table, uint64_t xcr0)
 {
 	uint32_t size = 576;
@@ -167,6 +166,21 @@ static uint32_t xsave_size(const struct cpuid_table *table, uint64_t xcr0)
 		end = cpuid_value(table, 0xd, i, CPUID_EAX) +
 		      cpuid_value(table, 0xd, i, CPUID_EBX);
 		size = MAX(size, end);
+	}
+	return size;
+}
+
+/* And in the compacted one: SDM 1, 13.4.3. */
+static uint32_t compact_size(const struct cpuid_table *table, uint64_t xcr0)
+{
+	uint32_t size = 576;
+
+	for (unsigned i = 2; i < 32; i++) {
+		if (!(xcr0 & BIT(i)))
+			continue;
+		if (cpuid_has_bit(table, 0xd, i, CPUID_ECX, 1))
+			size = align_up(size, 64);
+		size += cpuid_value(table, 0xd, i, CPUID_EAX);
 	}
 	return size;
 }
@@ -193,6 +207,10 @@ void cpuid_query(const struct cpuid_table *table, uint32_t apic_id,
 		if (cr4 & CR4_OSXSAVE)
 			regs[2] |= BIT(27);
 		break;
+	case 7:
+		if (entry && subleaf == 0 && (cr4 & CR4_PKE))
+			regs[2] |= BIT(4);
+		break;
 	case 0xb:
 	case 0x1f:
 		/* Levels past the last: type 0, but the id and level stay. */
@@ -205,7 +223,7 @@ void cpuid_query(const struct cpuid_table *table, uint32_t apic_id,
 		if (entry && subleaf == 0)
 			regs[1] = xsave_size(table, xcr0);
 		if (entry && subleaf == 1 && (regs[0] & (BIT(1) | BIT(3))))
-			regs[1] = xsave_size(table, xcr0);
+			regs[1] = compact_size(table, xcr0);
 		break;
 	}
 }

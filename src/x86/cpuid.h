@@ -39,7 +39,7 @@ const struct cpuid_leaf *cpuid_find(const struct cpuid_table *table,
 /*
  * Answers eax = leaf, ecx = subleaf as the SDM says for leaves past the
  * maximum, with what depends on the vCPU patched in: APIC id (leaves 1, 0Bh,
- * 1Fh), OSXSAVE, and the XSAVE area's size for the current XCR0 (leaf 0Dh).
+ * 1Fh), OSXSAVE, OSPKE, and the XSAVE area's size for the current XCR0 (leaf 0Dh).
  * Regs are eax, ebx, ecx, edx.
  */
 void cpuid_query(const struct cpuid_table *table, uint32_t apic_id,

@@ -49,6 +49,7 @@
 #define MSR_MTRR_DEF_TYPE	 0x000002ff
 #define MSR_MC0_CTL		 0x00000400 /* ctl, status, addr, misc ... */
 #define MSR_TSC_DEADLINE	 0x000006e0
+#define MSR_PKRS		 0x000006e1
 #define MSR_X2APIC_FIRST	 0x00000800
 #define MSR_X2APIC_LAST		 0x000008ff
 #define MSR_XSS			 0x00000da0

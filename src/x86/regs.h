@@ -101,6 +101,7 @@ enum segment { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT };
 #define XCR0_X87       BIT(0)
 #define XCR0_SSE       BIT(1)
 #define XCR0_AVX       BIT(2)
+#define XCR0_PKRU      BIT(9)
 
 #define DR6_FIXED1     0xffff0ff0ull
 #define DR6_BD	       BIT(13)
@@ -132,8 +133,9 @@ enum vector {
 };
 
 /* Error code of #PF, SDM 3, 4.7. */
-#define PF_PRESENT  BIT(0)
-#define PF_WRITE    BIT(1)
-#define PF_USER	    BIT(2)
-#define PF_RESERVED BIT(3)
-#define PF_FETCH    BIT(4)
+#define PF_PRESENT	  BIT(0)
+#define PF_WRITE	  BIT(1)
+#define PF_USER		  BIT(2)
+#define PF_RESERVED	  BIT(3)
+#define PF_FETCH	  BIT(4)
+#define PF_PROTECTION_KEY BIT(5)

@@ -21,6 +21,7 @@ struct format {
 	unsigned index_bits;
 	uint64_t address; /* bits of an entry that are a table's address */
 	uint64_t large[LEVELS_MAX + 1]; /* page size with PS set, or 0 */
+	bool has_keys;
 	/* Bits that must be 0, beyond MAXPHYADDR and XD. */
 	uint64_t reserved[LEVELS_MAX + 1];
 	uint64_t reserved_large[LEVELS_MAX + 1];
@@ -63,6 +64,7 @@ static const struct format format_4level = {
 	.index_bits = 9,
 	.address = ENTRY_ADDR,
 	.large = { [2] = 2ull << 20, [3] = 1ull << 30 },
+	.has_keys = true,
 	.reserved = { [4] = ENTRY_PS },
 	.reserved_large = { [2] = BITS(20, 13), [3] = BITS(29, 13) },
 };
@@ -144,10 +146,28 @@ static uint32_t error_code(const struct walk_paging *paging,
 	return error;
 }
 
+/* SDM 3, 4.6.2: two bits a key, AD and WD; fetches are not concerned. */
+static bool key_forbids(const struct walk_paging *paging,
+			const struct walk_page *page,
+			const struct walk_access *access)
+{
+	uint64_t enabled = page->is_user ? CR4_PKE : CR4_PKS;
+	uint32_t rights = page->is_user ? paging->pkru : paging->pkrs;
+
+	if (access->kind == WALK_FETCH || !(paging->efer & EFER_LMA) ||
+	    !(paging->cr4 & enabled))
+		return false;
+	rights >>= 2 * page->key;
+	return (rights & 1) || ((rights & 2) && access->kind == WALK_WRITE &&
+				(access->is_user || (paging->cr0 & CR0_WP)));
+}
+
 bool walk_is_allowed(const struct walk_paging *paging,
 		     const struct walk_page *page,
 		     const struct walk_access *access)
 {
+	if (key_forbids(paging, page, access))
+		return false;
 	if (access->is_user) {
 		if (!page->is_user)
 			return false;
@@ -287,6 +307,8 @@ static enum step descend(const struct walk *walk, unsigned stage,
 		if (level == 1 || is_large) {
 			page->size = is_large ? format->large[level] :
 						PAGE_SIZE;
+			if (format->has_keys)
+				page->key = bits_get(entry, 62, 59);
 			page->is_global = (entry & ENTRY_G) &&
 					  (paging->cr4 & CR4_PGE);
 			page->is_dirty = (entry & ENTRY_D) ||
@@ -325,7 +347,11 @@ static enum step walk_once(const struct walk *walk, unsigned stage,
 	if (step != STEP_DONE)
 		return step;
 	if (!walk_is_allowed(paging, page, access))
-		return fail(paging, stage, address, access, PF_PRESENT, fault);
+		return fail(paging, stage, address, access,
+			    PF_PRESENT | (key_forbids(paging, page, access) ?
+						  PF_PROTECTION_KEY :
+						  0),
+			    fault);
 	step = set_flags(walk, stage, format, &trail,
 			 access->kind == WALK_WRITE, fault);
 	if (step != STEP_DONE)

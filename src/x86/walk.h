@@ -33,6 +33,9 @@ struct walk_access {
 struct walk_paging {
 	uint64_t cr0, cr3, cr4, efer;
 	uint64_t pdpte[4]; /* PAE: loaded with CR3 */
+	/* Rights by protection key, of user and of supervisor pages: 0
+	 * forbids nothing (SDM 3, 4.6.2). */
+	uint32_t pkru, pkrs;
 	unsigned maxphyaddr; /* CPUID.80000008h:EAX[7:0] */
 };
 
@@ -42,6 +45,7 @@ struct walk_page {
 	uint64_t size; /* of the page: the smallest of all stages */
 	bool is_writable; /* R/W in every entry */
 	bool is_user; /* U/S in every entry */
+	uint8_t key; /* protection key: 0 where paging has none */
 	bool is_executable; /* XD in no entry */
 	bool is_global; /* G in the last entry, and CR4.PGE */
 	bool is_dirty; /* D in the last entry, now */

@@ -59,3 +59,17 @@ void xsave_image_write(uint8_t *image, const struct cpu_fpu *fpu)
 		memcpy(image + XSAVE_YMM_HIGH + 16 * i, fpu->ymm[i] + 16, 16);
 	}
 }
+
+uint32_t xsave_image_read_pkru(const uint8_t *image, unsigned offset)
+{
+	return load_u64(image + XSAVE_HEADER) & XCR0_PKRU ?
+		       load_u32(image + offset) :
+		       0;
+}
+
+void xsave_image_write_pkru(uint8_t *image, unsigned offset, uint32_t pkru)
+{
+	store_u64(image + XSAVE_HEADER,
+		  load_u64(image + XSAVE_HEADER) | XCR0_PKRU);
+	store_u64(image + offset, pkru);
+}

@@ -15,5 +15,12 @@
 
 /* The registers and XSTATE_BV of these three components. */
 void xsave_image_read(const uint8_t *image, struct cpu_fpu *fpu);
+/*
+ * PKRU of an image in which it stands at `offset` (CPUID.(0Dh,9):EBX), 0 where
+ * the header says that it is in its initial state; and into an image, header
+ * and all.
+ */
+uint32_t xsave_image_read_pkru(const uint8_t *image, unsigned offset);
+void xsave_image_write_pkru(uint8_t *image, unsigned offset, uint32_t pkru);
 /* The registers; the header stays the caller's. */
 void xsave_image_write(uint8_t *image, const struct cpu_fpu *fpu);

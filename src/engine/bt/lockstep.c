@@ -361,6 +361,9 @@ static void load_reference(struct bt_check *check)
 	bool is_contiguous = cpu->s.rip == check->end_rip &&
 			     cpu->s.rflags == check->end_flags;
 
+	/* Its TLB holds rights of pages that the vCPU has not used. */
+	if (to->s.pkru != cpu->s.pkru || to->s.msr.pkrs != cpu->s.msr.pkrs)
+		tlb_flush(to);
 	to->s = cpu->s;
 	if (is_contiguous)
 		to->s.rflags = (cpu->s.rflags & ~flags_kept) |
@@ -618,6 +621,7 @@ static void compare_system(struct report *report, const struct cpu_state *is,
 	differ(report, "cr3", is->cr3, expected->cr3);
 	differ(report, "cr4", is->cr4, expected->cr4);
 	differ(report, "xcr0", is->xcr0, expected->xcr0);
+	differ(report, "pkru", is->pkru, expected->pkru);
 	differ(report, "nmi", is->nmi_is_blocked, expected->nmi_is_blocked);
 	differ_bytes(report, "msr", 0, &is->msr, &expected->msr,
 		     sizeof(is->msr));

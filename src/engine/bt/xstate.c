@@ -7,7 +7,9 @@
  * not pass is the interpreter's (SDM 1, 13.7 to 13.10).
  *
  * FIP, FDP and FOP of the processor name our own code: the guest gets those that
- * it restored last.
+ * it restored last. PKRU is not among what the instructions are asked for, as
+ * the processor's is the host's: where the guest asks, it is written from its
+ * register, and restored by the interpreter.
  */
 #include "engine/bt/bt.h"
 
@@ -28,6 +30,7 @@
 #define FSW_ES	      0x80
 #define MXCSR_MASKS   0x1f80
 #define COMPACT	      BIT(63)
+#define ON_HOST	      (XCR0_X87 | XCR0_SSE | XCR0_AVX)
 
 /* The area at `address`, if all is as it mostly is. */
 static uint8_t *find_area(struct bt_vcpu *vcpu, enum mmu_access access)
@@ -43,17 +46,49 @@ static uint8_t *find_area(struct bt_vcpu *vcpu, enum mmu_access access)
 static uint64_t requested(const struct interp *cpu)
 {
 	return (cpu->s.gpr[RDX] << 32 | (uint32_t)cpu->s.gpr[RAX]) &
-	       cpu->s.xcr0 & (XCR0_X87 | XCR0_SSE | XCR0_AVX);
+	       cpu->s.xcr0;
+}
+
+/* Where PKRU goes: SDM 1, 13.4.2, 13.4.3. */
+static uint8_t *find_pkru(struct bt_vcpu *vcpu, bool is_compact,
+			  uint64_t components)
+{
+	struct interp *cpu = &vcpu->cpu;
+	uint64_t offset = components & XCR0_AVX ? AREA_SIZE : HEADER_END;
+
+	if (!is_compact)
+		offset = cpuid_value(cpu->cpuid, 13, 9, CPUID_EBX);
+	return tlb_find(cpu, cpu->view, MMU_WRITE, vcpu->address + offset, 8);
+}
+
+static void put_pkru(struct bt_vcpu *vcpu, enum bt_exit reason, uint8_t *area,
+		     uint8_t *pkru)
+{
+	uint32_t value = vcpu->cpu.s.pkru;
+	uint64_t state = load_u64(area + XSTATE_BV) & ~XCR0_PKRU;
+
+	store_u64(area + XSTATE_BV, value ? state | XCR0_PKRU : state);
+	if (reason == BT_XSAVEC)
+		store_u64(area + XCOMP_BV,
+			  load_u64(area + XCOMP_BV) | XCR0_PKRU);
+	if (value || reason == BT_XSAVE)
+		store_u64(pkru, value);
 }
 
 bool bt_xsave(struct bt_vcpu *vcpu, enum bt_exit reason)
 {
 	const struct cpu_fpu *fpu = &vcpu->cpu.s.fpu;
-	uint64_t components = requested(&vcpu->cpu), saved = components;
-	uint8_t *area = find_area(vcpu, MMU_WRITE);
+	uint64_t asked = requested(&vcpu->cpu), components = asked & ON_HOST;
+	uint64_t saved = components;
+	uint8_t *area = find_area(vcpu, MMU_WRITE), *pkru = NULL;
 
 	if (!area)
 		return false;
+	if (asked & XCR0_PKRU) {
+		pkru = find_pkru(vcpu, reason == BT_XSAVEC, asked);
+		if (!pkru)
+			return false;
+	}
 	if (reason == BT_XSAVEC)
 		__asm__ volatile("xsavec64 (%0)"
 				 :
@@ -76,6 +111,8 @@ bool bt_xsave(struct bt_vcpu *vcpu, enum bt_exit reason)
 		store_u64(area + FIP_OFFSET, fpu->fip);
 		store_u64(area + FDP_OFFSET, fpu->fdp);
 	}
+	if (pkru)
+		put_pkru(vcpu, reason, area, pkru);
 	return true;
 }
 
@@ -123,6 +160,14 @@ static void take_pointers(struct cpu_fpu *fpu, const uint8_t *area)
 	fpu->fdp = is_present ? load_u64(area + FDP_OFFSET) : 0;
 }
 
+/* What the host's XCR0 may lack, and is not asked for, leaves the header. */
+static void keep_on_host(uint8_t *area)
+{
+	store_u64(area + XSTATE_BV, load_u64(area + XSTATE_BV) & ON_HOST);
+	store_u64(area + XCOMP_BV,
+		  load_u64(area + XCOMP_BV) & (ON_HOST | COMPACT));
+}
+
 bool bt_xrstor(struct bt_vcpu *vcpu)
 {
 	struct interp *cpu = &vcpu->cpu;
@@ -131,7 +176,7 @@ bool bt_xrstor(struct bt_vcpu *vcpu)
 	uint8_t *to = vcpu->restored;
 	unsigned long count = AREA_SIZE;
 
-	if (!from)
+	if (!from || (components & XCR0_PKRU))
 		return false;
 	__asm__ volatile("rep movsb"
 			 : "+S"(from), "+D"(to), "+c"(count)
@@ -140,6 +185,7 @@ bool bt_xrstor(struct bt_vcpu *vcpu)
 	if (!header_is_legal(cpu, vcpu->restored, vcpu->bt->has_xsavec) ||
 	    !masks_all(vcpu->restored, components))
 		return false;
+	keep_on_host(vcpu->restored);
 	__asm__ volatile("xrstor64 (%0)"
 			 :
 			 : "r"(vcpu->restored), "a"(components), "d"(0)

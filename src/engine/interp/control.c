@@ -148,6 +148,8 @@ static const struct {
 	{ CR4_SMEP, 7, CPUID_EBX, 7 },
 	{ CR4_SMAP, 7, CPUID_EBX, 20 },
 	{ CR4_UMIP, 7, CPUID_ECX, 2 },
+	{ CR4_PKE, 7, CPUID_ECX, 3 },
+	{ CR4_PKS, 7, CPUID_ECX, 31 },
 };
 
 static uint64_t cr4_allowed(const struct interp *cpu)
@@ -162,8 +164,9 @@ static uint64_t cr4_allowed(const struct interp *cpu)
 	return allowed;
 }
 
-#define CR4_PAGING \
-	(CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP)
+#define CR4_PAGING                                                       \
+	(CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | \
+	 CR4_PKE | CR4_PKS)
 
 static void write_cr4(struct interp *cpu, uint64_t value)
 {

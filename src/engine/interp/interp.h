@@ -135,6 +135,9 @@ struct tlb {
 	/* Where large pages have been seen, in either half. */
 	uint64_t large_2m[2][8], large_1g[2];
 	unsigned maxphyaddr; /* 0: not looked up yet */
+	/* Protection keys of pages that entries may be of, a bit each: user
+	 * pages under CR4.PKE, supervisor pages under CR4.PKS. */
+	uint16_t user_keys, supervisor_keys;
 	/* For tests: each fill drops the one before it. */
 	bool has_one_entry;
 	enum mmu_view last_view;
@@ -358,6 +361,9 @@ void tlb_load_cr3(struct interp *cpu, bool keep);
 /* INVPCID types 1 and 3: what is not global of one PCID, of all. */
 void tlb_flush_pcid(struct interp *cpu, uint16_t pcid);
 void tlb_flush_local(struct interp *cpu);
+
+/* Loads PKRU, and drops translations that stood with the old rights. */
+void interp_load_pkru(struct interp *cpu, uint32_t value);
 
 /* --- segments, events, system instructions -------------------------------- */
 

@@ -84,6 +84,8 @@ static struct walk_paging current_paging(struct interp *cpu)
 		.cr4 = cpu->s.cr4,
 		.efer = cpu->s.msr.efer,
 		.maxphyaddr = mmu_maxphyaddr(cpu),
+		.pkru = cpu->s.pkru,
+		.pkrs = (uint32_t)cpu->s.msr.pkrs,
 	};
 
 	memcpy(paging.pdpte, cpu->s.pdpte, sizeof(paging.pdpte));
@@ -118,6 +120,8 @@ static void fill(struct interp *cpu, gva_t gva, enum mmu_view view,
 {
 	if (page->size > PAGE_SIZE)
 		tlb_note_large(cpu, gva, page->size);
+	if (unlikely(cpu->s.cr4 & (CR4_PKE | CR4_PKS)))
+		tlb_note_key(cpu, page->is_user, page->key);
 	if (gva >> 63 && !page->is_global)
 		cpu->tlb.has_local_high = true;
 	if (unlikely(cpu->tlb.has_one_entry))

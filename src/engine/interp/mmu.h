@@ -38,6 +38,11 @@ void tlb_forget_host(struct interp *cpu, const uint8_t *host);
 /* tlb.has_one_entry: what the last fill entered goes, this is the next. */
 void tlb_drop_last(struct interp *cpu, enum mmu_view view, unsigned index);
 
+/* A page's protection key was asked. */
+void tlb_note_key(struct interp *cpu, bool is_user, unsigned key);
+/* PKRS is about to change by these bits. */
+void tlb_pkrs_changes(struct interp *cpu, uint32_t changed);
+
 /* CPUID.80000008h:EAX[7:0]. */
 unsigned mmu_maxphyaddr(struct interp *cpu);
 

@@ -127,6 +127,19 @@ static bool write_debugctl(struct interp *cpu, uint64_t *value)
 	return !(*value & ~(DEBUGCTL_LBR | DEBUGCTL_BTF));
 }
 
+static bool write_pkrs(struct interp *cpu, uint64_t *value)
+{
+	if (*value >> 32)
+		return false;
+	tlb_pkrs_changes(cpu, (uint32_t)(*value ^ cpu->s.msr.pkrs));
+	return true;
+}
+
+static bool has_pks(const struct interp *cpu)
+{
+	return !cpu->cpuid || cpuid_has_bit(cpu->cpuid, 7, 0, CPUID_ECX, 31);
+}
+
 static bool has_spec_ctrl(const struct interp *cpu)
 {
 	return spec_ctrl_bits(cpu);
@@ -179,6 +192,7 @@ static const struct msr_field fields[] = {
 	{ FIELD(MSR_SYSENTER_EIP, msr.sysenter_eip), write_canonical },
 	{ FIELD(MSR_TSC_ADJUST, msr.tsc_adjust), NULL, has_tsc_adjust },
 	{ FIELD(MSR_PAT, msr.pat), write_pat },
+	{ FIELD(MSR_PKRS, msr.pkrs), write_pkrs, has_pks },
 	{ FIELD(MSR_MISC_ENABLE, msr.misc_enable), write_misc_enable },
 	{ FIELD(MSR_DEBUGCTL, msr.debugctl), write_debugctl },
 	{ FIELD(MSR_MTRR_DEF_TYPE, msr.mtrr_def_type), write_mtrr_def_type },

@@ -239,7 +239,7 @@ static void exec_wbinvd(struct interp *cpu, const struct insn *insn)
 	require_cpl0(cpu);
 }
 
-#define XCR0_KNOWN (XCR0_X87 | XCR0_SSE | XCR0_AVX)
+#define XCR0_KNOWN (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_PKRU)
 
 static void exec_xgetbv(struct interp *cpu, const struct insn *insn)
 {
@@ -251,7 +251,8 @@ static void exec_xgetbv(struct interp *cpu, const struct insn *insn)
 	/* XINUSE, where XSAVEC's leaf says so: CPUID.(0Dh,1):EAX[2]. */
 	if (index == 1 && cpu->cpuid &&
 	    cpuid_has_bit(cpu->cpuid, 13, 1, CPUID_EAX, 2))
-		value &= fpu_in_use(&cpu->s.fpu);
+		value &= fpu_in_use(&cpu->s.fpu) |
+			 (cpu->s.pkru ? XCR0_PKRU : 0);
 	else if (index)
 		fault_gp(cpu, 0);
 	cpu->s.gpr[RAX] = (uint32_t)value;
@@ -273,6 +274,30 @@ static void exec_xsetbv(struct interp *cpu, const struct insn *insn)
 		fault_gp(cpu, 0);
 	cpu->s.xcr0 = value;
 	interp_mode_changed(cpu);
+}
+
+/* SDM 2, RDPKRU and WRPKRU: at every privilege level. */
+static void check_pkru(struct interp *cpu)
+{
+	if (!(cpu->s.cr4 & CR4_PKE))
+		fault_ud(cpu);
+	if ((uint32_t)cpu->s.gpr[RCX])
+		fault_gp(cpu, 0);
+}
+
+static void exec_rdpkru(struct interp *cpu, const struct insn *insn)
+{
+	check_pkru(cpu);
+	cpu->s.gpr[RAX] = cpu->s.pkru;
+	cpu->s.gpr[RDX] = 0;
+}
+
+static void exec_wrpkru(struct interp *cpu, const struct insn *insn)
+{
+	check_pkru(cpu);
+	if ((uint32_t)cpu->s.gpr[RDX])
+		fault_gp(cpu, 0);
+	interp_load_pkru(cpu, (uint32_t)cpu->s.gpr[RAX]);
 }
 
 /* KVM's convention; outside 64-bit mode registers have 32 bits. */
@@ -319,6 +344,8 @@ const struct interp_handler system_handlers[] = {
 	{ OP_WBNOINVD, exec_wbinvd },
 	{ OP_XGETBV, exec_xgetbv },
 	{ OP_XSETBV, exec_xsetbv },
+	{ OP_RDPKRU, exec_rdpkru },
+	{ OP_WRPKRU, exec_wrpkru },
 	{ OP_VMCALL, exec_vmcall },
 	{ OP_VMMCALL, exec_vmcall },
 	{ 0 },

@@ -101,6 +101,8 @@ void tlb_flush(struct interp *cpu)
 
 	/* The filters start anew, so no old generation may come back. */
 	forget_banks(tlb);
+	tlb->user_keys = 0;
+	tlb->supervisor_keys = 0;
 	memset(tlb->large_2m, 0, sizeof(tlb->large_2m));
 	memset(tlb->large_1g, 0, sizeof(tlb->large_1g));
 	renew(tlb, 0);
@@ -261,6 +263,46 @@ static void forget_victims(struct tlb *tlb, gva_t gva, uint64_t size)
 	for (unsigned view = 0; view < MMU_VIEWS; view++)
 		for (unsigned access = 0; access < MMU_ACCESSES; access++)
 			victim_of(tlb, view, access, gva)->generation = 0;
+}
+
+/* --- protection keys -------------------------------------------------------- */
+
+/*
+ * An entry's rights are those that its page had under PKRU or PKRS as they were
+ * (SDM 3, 4.6.2), so a change of either flushes, if it concerns a key that any
+ * entry's page may have. Most are of keys that nobody used yet.
+ */
+void tlb_note_key(struct interp *cpu, bool is_user, unsigned key)
+{
+	if (is_user)
+		cpu->tlb.user_keys |= BIT(key);
+	else
+		cpu->tlb.supervisor_keys |= BIT(key);
+}
+
+static void flush_if_used(struct interp *cpu, uint16_t keys, uint32_t changed)
+{
+	for (unsigned key = 0; key < 16; key++) {
+		if (!(keys & BIT(key)) || !(changed >> 2 * key & 3))
+			continue;
+		tlb_flush(cpu);
+		return;
+	}
+}
+
+void interp_load_pkru(struct interp *cpu, uint32_t value)
+{
+	uint32_t changed = cpu->s.pkru ^ value;
+
+	cpu->s.pkru = value;
+	if (changed)
+		flush_if_used(cpu, cpu->tlb.user_keys, changed);
+}
+
+void tlb_pkrs_changes(struct interp *cpu, uint32_t changed)
+{
+	if (changed)
+		flush_if_used(cpu, cpu->tlb.supervisor_keys, changed);
 }
 
 /* --- one page --------------------------------------------------------------- */

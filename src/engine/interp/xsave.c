@@ -2,7 +2,8 @@
 /*
  * FXSAVE, FXRSTOR and the XSAVE family on the vCPU's state. SDM 1, 10.5 and
  * chapter 13; XINUSE is computed from the values when it is asked for. XSAVES
- * and XRSTORS are not offered.
+ * and XRSTORS are not offered. PKRU's place in the standard format is what
+ * CPUID says, in the compacted format behind AVX's.
  */
 #include "engine/interp/fpu.h"
 
@@ -19,6 +20,8 @@
 #define MXCSR_OFFSET  24
 #define XMM_OFFSET    160
 #define XCOMP_COMPACT BIT(63)
+#define PKRU_SIZE     8
+#define PKRU_OFFSET   2688 /* where there is no CPUID */
 
 static unsigned vector_registers(const struct insn *insn)
 {
@@ -143,8 +146,23 @@ static uint64_t xsave_begin(struct interp *cpu, const struct insn *insn,
 	       cpu->s.xcr0;
 }
 
-static unsigned area_size(uint64_t components)
+/* In the compacted format by its components; in the standard one, anywhere. */
+static unsigned pkru_offset(const struct interp *cpu, bool is_compact,
+			    uint64_t components)
 {
+	uint32_t offset;
+
+	if (is_compact)
+		return components & XCR0_AVX ? AREA_SIZE : AVX_OFFSET;
+	offset = cpu->cpuid ? cpuid_value(cpu->cpuid, 13, 9, CPUID_EBX) : 0;
+	return offset ? offset : PKRU_OFFSET;
+}
+
+static unsigned area_size(const struct interp *cpu, bool is_compact,
+			  uint64_t components)
+{
+	if (components & XCR0_PKRU)
+		return pkru_offset(cpu, is_compact, components) + PKRU_SIZE;
 	return components & XCR0_AVX ? AREA_SIZE : AVX_OFFSET;
 }
 
@@ -164,6 +182,8 @@ static void xsave_fill(struct interp *cpu, const struct insn *insn,
 	unsigned count = vector_registers(insn);
 	uint64_t state;
 
+	if (cpu->s.pkru)
+		in_use |= XCR0_PKRU;
 	if (save->is_compact && fpu->mxcsr != MXCSR_INIT)
 		in_use |= XCR0_SSE;
 	save->saved = save->requested;
@@ -190,6 +210,8 @@ static void xsave_write(struct interp *cpu, const struct insn *insn,
 			const struct xsave *save)
 {
 	unsigned vectors = 16 * vector_registers(insn);
+	uint64_t pkru = save->offset +
+			pkru_offset(cpu, save->is_compact, save->requested);
 	const struct {
 		uint16_t offset, size;
 		bool is_written;
@@ -207,12 +229,16 @@ static void xsave_write(struct interp *cpu, const struct insn *insn,
 			mem_check_write(cpu, insn->seg,
 					save->offset + pieces[i].offset,
 					pieces[i].size);
+	if (save->saved & XCR0_PKRU)
+		mem_check_write(cpu, insn->seg, pkru, PKRU_SIZE);
 	for (unsigned i = 0; i < ARRAY_SIZE(pieces); i++)
 		if (pieces[i].is_written)
 			mem_write_bytes(cpu, insn->seg,
 					save->offset + pieces[i].offset,
 					save->area + pieces[i].offset,
 					pieces[i].size);
+	if (save->saved & XCR0_PKRU)
+		mem_write(cpu, insn->seg, pkru, cpu->s.pkru, PKRU_SIZE);
 }
 
 void exec_xsave(struct interp *cpu, const struct insn *insn)
@@ -224,8 +250,11 @@ void exec_xsave(struct interp *cpu, const struct insn *insn)
 	save.is_compact = insn->op == OP_XSAVEC;
 	memset(save.area, 0, sizeof(save.area));
 	/* Processors look at the end first. */
-	mem_check_write(cpu, insn->seg,
-			save.offset + area_size(save.requested) - 1, 1);
+	mem_check_write(
+		cpu, insn->seg,
+		save.offset + area_size(cpu, save.is_compact, save.requested) -
+			1,
+		1);
 	xsave_fill(cpu, insn, &save);
 	xsave_write(cpu, insn, &save);
 }
@@ -288,8 +317,9 @@ static bool xrstor_read(struct interp *cpu, const struct insn *insn,
 		mem_read(cpu, insn->seg, offset + LEGACY_SIZE + 8, 8) &
 		XCOMP_COMPACT;
 
-	if (!is_compact && (requested & XCR0_AVX))
-		mem_read(cpu, insn->seg, offset + AREA_SIZE - 1, 1);
+	if (!is_compact && (requested & (XCR0_AVX | XCR0_PKRU)))
+		mem_read(cpu, insn->seg,
+			 offset + area_size(cpu, false, requested) - 1, 1);
 	if (!is_compact && (requested & XCR0_X87))
 		mem_read(cpu, insn->seg, offset, 8);
 	if (!is_compact && (requested & (XCR0_SSE | XCR0_AVX)))
@@ -313,8 +343,15 @@ void exec_xrstor(struct interp *cpu, const struct insn *insn)
 	bool is_compact = xrstor_read(cpu, insn, offset, requested, area);
 	uint64_t present = load_u64(area + LEGACY_SIZE);
 	uint32_t mxcsr = load_u32(area + MXCSR_OFFSET);
+	uint32_t pkru = 0;
 	uint64_t needs_mxcsr;
 
+	if (requested & present & XCR0_PKRU)
+		pkru = (uint32_t)mem_read(
+			cpu, insn->seg,
+			offset + pkru_offset(cpu, is_compact,
+					     load_u64(area + LEGACY_SIZE + 8)),
+			PKRU_SIZE);
 	/* The compacted form has MXCSR in the SSE component. */
 	needs_mxcsr = is_compact ? requested & present & XCR0_SSE :
 				   requested & (XCR0_SSE | XCR0_AVX);
@@ -325,4 +362,6 @@ void exec_xrstor(struct interp *cpu, const struct insn *insn)
 	else if (is_compact && (requested & XCR0_SSE))
 		cpu->s.fpu.mxcsr = MXCSR_INIT;
 	xrstor_commit(cpu, insn, area, requested, present);
+	if (requested & XCR0_PKRU)
+		interp_load_pkru(cpu, pkru);
 }

@@ -4,12 +4,23 @@
  * (SDM 1, 13.4: the standard format). Components that struct cpu_state has no
  * name for stay as they are.
  */
+#include <cpuid.h>
 #include <errno.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "engine/kvm/internal.h"
 #include "x86/xsave_image.h"
+
+unsigned kvm_host_pkru_offset(size_t image_size)
+{
+	unsigned size, offset, c, d;
+
+	if (!__get_cpuid_count(0xd, 9, &size, &offset, &c, &d) || size < 4 ||
+	    offset < XSAVE_IMAGE_SIZE || offset + size > image_size)
+		return 0;
+	return offset;
+}
 
 static int read_xsave(struct vcpu *vcpu)
 {
@@ -39,6 +50,9 @@ int kvm_get_fpu(struct vcpu *vcpu, struct cpu_state *state)
 		if (xcrs.xcrs[i].xcr == 0)
 			state->xcr0 = xcrs.xcrs[i].value;
 	xsave_image_read(image, fpu);
+	if (kvm_vm(vcpu->vm)->pkru_offset)
+		state->pkru = xsave_image_read_pkru(
+			image, kvm_vm(vcpu->vm)->pkru_offset);
 	return 0;
 }
 
@@ -59,6 +73,7 @@ int kvm_set_fpu(struct vcpu *vcpu, const struct cpu_state *state)
 		.nr_xcrs = 1,
 		.xcrs[0].value = state->xcr0,
 	};
+	unsigned pkru = kvm_vm(vcpu->vm)->pkru_offset;
 	uint64_t present;
 	int error = kvm_must(kvm->fd, KVM_SET_XCRS, &xcrs, "set XCR0");
 
@@ -73,5 +88,7 @@ int kvm_set_fpu(struct vcpu *vcpu, const struct cpu_state *state)
 	if (has_upper_halves(&state->fpu))
 		present |= XCR0_AVX;
 	store_u64(image + XSAVE_HEADER, present);
+	if (pkru && xsave_image_read_pkru(image, pkru) != state->pkru)
+		xsave_image_write_pkru(image, pkru, state->pkru);
 	return kvm_must(kvm->fd, KVM_SET_XSAVE, image, "set FPU state");
 }

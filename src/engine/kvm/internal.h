@@ -32,6 +32,7 @@ struct kvm_vm {
 	int system_fd, fd;
 	size_t run_size; /* of a vCPU's shared page(s) */
 	size_t xsave_size;
+	unsigned pkru_offset; /* in it; 0: the host has no protection keys */
 	bool has_sregs2;
 	bool has_tsc_offset;
 	bool has_block_irq; /* a step can hold interrupts back */
@@ -124,6 +125,8 @@ int kvm_get_state(struct vcpu *vcpu, struct cpu_state *state);
 int kvm_set_state(struct vcpu *vcpu, const struct cpu_state *state);
 int kvm_get_fpu(struct vcpu *vcpu, struct cpu_state *state);
 int kvm_set_fpu(struct vcpu *vcpu, const struct cpu_state *state);
+/* Where PKRU stands in an image of so many bytes; 0: nowhere. */
+unsigned kvm_host_pkru_offset(size_t image_size);
 int kvm_get_msrs(struct vcpu *vcpu, struct cpu_state *state);
 int kvm_set_msrs(struct vcpu *vcpu, const struct cpu_state *state);
 /* One MSR; -ENOENT where the kernel does not have it. */

@@ -154,6 +154,7 @@ static int vm_create(struct vm *vm)
 	kvm->run_size = (size_t)size;
 	kvm->xsave_size = MAX(sizeof(struct kvm_xsave),
 			      kvm_extension(kvm->fd, KVM_CAP_XSAVE2));
+	kvm->pkru_offset = kvm_host_pkru_offset(kvm->xsave_size);
 	kvm->has_sregs2 = kvm_extension(kvm->fd, KVM_CAP_SREGS2);
 	kvm->has_tsc_offset = kvm_extension(kvm->fd, KVM_CAP_VCPU_ATTRIBUTES);
 	kvm->has_block_irq = kvm_extension(kvm->fd, KVM_CAP_SET_GUEST_DEBUG2) &

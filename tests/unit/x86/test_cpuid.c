@@ -395,6 +395,69 @@ static void test_features_of_instructions(void **state)
 	assert_false(cpuid_has(&table, FEAT_WBNOINVD));
 }
 
+/* Protection keys: in no model, but to be had. */
+static void test_features_asked_for(void **state)
+{
+	struct cpuid_table host, offer, table;
+	struct cpu_request request = {
+		.model = "x86-64-v3,+pku,+pks",
+		.host = &host,
+		.vcpus = 1,
+	};
+	char dropped[CPU_DROPPED_MAX];
+	uint32_t regs[4];
+
+	make_host(&host, INTEL);
+	add(&host, 0xd, 9, 8, 2432, 0, 0);
+	assert_int_equal(cpu_model_build(&request, &table, dropped), 0);
+	assert_string_equal(dropped, "");
+	assert_true(cpuid_has(&table, FEAT_PKU));
+	assert_true(cpuid_has_bit(&table, 7, 0, CPUID_ECX, 31));
+	/* PKRU stands where the host has it. */
+	assert_int_equal(cpuid_value(&table, 0xd, 0, CPUID_EAX), 0x207);
+	assert_int_equal(cpuid_value(&table, 0xd, 0, CPUID_ECX), 2440);
+	assert_int_equal(cpuid_value(&table, 0xd, 9, CPUID_EBX), 2432);
+	/* Sizes by XCR0: the standard format, then the compacted one. */
+	cpuid_query(&table, 0, 0, 7, 0xd, 0, regs);
+	assert_int_equal(regs[1], 832);
+	cpuid_query(&table, 0, 0, 0x207, 0xd, 0, regs);
+	assert_int_equal(regs[1], 2440);
+	cpuid_query(&table, 0, 0, 0x207, 0xd, 1, regs);
+	assert_int_equal(regs[1], 840);
+	cpuid_query(&table, 0, 0, 0x203, 0xd, 1, regs);
+	assert_int_equal(regs[1], 584);
+	/* OSPKE is CR4.PKE. */
+	cpuid_query(&table, 0, 0, 7, 7, 0, regs);
+	assert_false(regs[2] & BIT(4));
+	cpuid_query(&table, 0, CR4_PKE, 7, 7, 0, regs);
+	assert_true(regs[2] & BIT(4));
+
+	/* What the hardware's engine has not is named. */
+	make_host(&offer, INTEL);
+	find(&offer, 7, 0)->ecx &= ~BIT(31);
+	request.offer = &offer;
+	assert_int_equal(cpu_model_build(&request, &table, dropped), 0);
+	assert_string_equal(dropped, "pks");
+	assert_true(cpuid_has(&table, FEAT_PKU));
+	assert_int_equal(cpuid_value(&table, 0xd, 9, CPUID_EBX), 2688);
+	request.model = "host,+pks";
+	assert_int_equal(cpu_model_build(&request, &table, dropped), 0);
+	assert_string_equal(dropped, "pks");
+
+	request.offer = NULL;
+	request.model = "x86-64-v2,+aes";
+	assert_int_equal(cpu_model_build(&request, &table, dropped), 0);
+	assert_true(cpuid_has(&table, FEAT_AES));
+	assert_false(cpuid_has(&table, FEAT_AVX2));
+	request.model = "x86-64-v3,+pkx";
+	assert_int_equal(cpu_model_build(&request, &table, dropped), -ENOENT);
+	request.model = "x86-64-v3,pku";
+	assert_int_equal(cpu_model_build(&request, &table, dropped), -ENOENT);
+	request.model = "x86-64-v3,+pku,pku=off";
+	assert_int_equal(cpu_model_build(&request, &table, dropped), 0);
+	assert_false(cpuid_has(&table, FEAT_PKU));
+}
+
 static void test_features_left_out(void **state)
 {
 	struct cpuid_table host, table;
@@ -492,6 +555,7 @@ int main(void)
 		cmocka_unit_test(test_host_model_keeps_what_the_offer_has),
 		cmocka_unit_test(test_constant_msrs),
 		cmocka_unit_test(test_features_of_instructions),
+		cmocka_unit_test(test_features_asked_for),
 		cmocka_unit_test(test_features_left_out),
 		cmocka_unit_test(test_vendor),
 		cmocka_unit_test(test_real_host),

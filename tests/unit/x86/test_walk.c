@@ -428,11 +428,61 @@ static void test_second_stage(void **state)
 	assert_int_equal(f.fault.error, 77);
 }
 
+/* Key 5 of a user or a supervisor page, under PKRU and PKRS in turn. */
+static void test_protection_keys(void **state)
+{
+	const uint64_t key = 5ull << 59;
+	struct fixture f;
+
+	/* Without CR4.PKE the bits are ignored. */
+	init_long(&f, P | RW | US | key);
+	f.paging.pkru = f.paging.pkrs = ~0u;
+	expect(&f, 0x5000, WALK_WRITE, true, OK);
+	assert_int_equal(f.page.key, 5);
+	f.paging.cr4 |= CR4_PKE;
+	expect(&f, 0x5000, WALK_READ, true, 0x25);
+	expect(&f, 0x5000, WALK_WRITE, true, 0x27);
+	expect(&f, 0x5000, WALK_READ, false, 0x21);
+	expect(&f, 0x5000, WALK_FETCH, true, OK);
+	/* Of another key. */
+	f.paging.pkru = ~(3u << 10);
+	expect(&f, 0x5000, WALK_WRITE, true, OK);
+	/* WD: a user's write always, a supervisor's with CR0.WP. */
+	f.paging.pkru = 2u << 10;
+	expect(&f, 0x5000, WALK_READ, true, OK);
+	expect(&f, 0x5000, WALK_WRITE, true, 0x27);
+	expect(&f, 0x5000, WALK_WRITE, false, 0x23);
+	f.paging.cr0 &= ~CR0_WP;
+	expect(&f, 0x5000, WALK_WRITE, true, 0x27);
+	expect(&f, 0x5000, WALK_WRITE, false, OK);
+
+	/* PKRU is not asked about supervisor pages, PKRS is. */
+	init_long(&f, P | RW | key);
+	f.paging.pkru = ~0u;
+	f.paging.cr4 |= CR4_PKE | CR4_PKS;
+	expect(&f, 0x5000, WALK_WRITE, false, OK);
+	f.paging.pkrs = 2u << 10;
+	expect(&f, 0x5000, WALK_READ, false, OK);
+	expect(&f, 0x5000, WALK_WRITE, false, 0x23);
+	f.paging.cr0 &= ~CR0_WP;
+	expect(&f, 0x5000, WALK_WRITE, false, OK);
+	f.paging.pkrs = 1u << 10;
+	expect(&f, 0x5000, WALK_READ, false, 0x21);
+	expect(&f, 0x5000, WALK_FETCH, false, OK);
+
+	/* A page that is not there has no key. */
+	init_long(&f, US | key);
+	f.paging.cr4 |= CR4_PKE;
+	f.paging.pkru = ~0u;
+	expect(&f, 0x5000, WALK_READ, true, 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_paging_off),
 		cmocka_unit_test(test_four_levels),
+		cmocka_unit_test(test_protection_keys),
 		cmocka_unit_test(test_accessed_and_dirty),
 		cmocka_unit_test(test_refused_access_sets_no_dirty),
 		cmocka_unit_test(test_entry_changes_during_walk),
