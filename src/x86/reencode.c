@@ -206,7 +206,8 @@ unsigned insn_reencode(uint8_t *out, const struct insn *insn,
 	if (fields.has_modrm)
 		out[n++] = (uint8_t)((fields.is_memory ? 0 : 0xc0) |
 				     (fields.reg & 7) << 3 | (fields.rm & 7));
-	memcpy(out + n, bytes + insn->off_imm, insn->imm_len);
+	for (unsigned i = 0; i < insn->imm_len; i++)
+		out[n + i] = bytes[insn->off_imm + i];
 	if (fields.has_imm_register)
 		out[n] = (uint8_t)(fields.imm_register << 4 | (out[n] & 15));
 	return n + insn->imm_len;

@@ -99,6 +99,16 @@ static inline void code_bytes(struct code *c, const uint8_t *bytes, size_t size)
 	c->at += size;
 }
 
+/* The same by words: 7 bytes beyond the last may be read. */
+static inline void code_copy(struct code *c, const uint8_t *bytes,
+			     unsigned size)
+{
+	BUG_ON(c->at + size > c->end);
+	for (unsigned i = 0; i < size; i += 8)
+		store_u64(c->at + i, load_u64(bytes + i));
+	c->at += size;
+}
+
 /* Instructions without an operand that varies, byte by byte. */
 #define CODE(c, ...)                                      \
 	code_bytes((c), (const uint8_t[]){ __VA_ARGS__ }, \

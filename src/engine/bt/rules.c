@@ -285,7 +285,7 @@ static void emit_carried(struct translation *t, unsigned i)
 	uint32_t read = row->flags_read & RFLAGS_STATUS;
 	uint32_t kept = t->live_after[i] & ~written;
 	struct temporaries temps;
-	uint8_t bytes[INSN_MAX_LEN + 1];
+	uint8_t bytes[INSN_MAX_LEN + 8];
 	unsigned length;
 
 	find_temporaries(insn, memory != NULL, &temps);
@@ -317,8 +317,7 @@ static void emit_carried(struct translation *t, unsigned i)
 		code_store(&t->c, FIELD(spill[0]), temps.rename.base);
 		code_move(&t->c, temps.rename.base, SCRATCH);
 	}
-	for (unsigned n = 0; n < length; n++)
-		code_u8(&t->c, bytes[n]);
+	code_copy(&t->c, bytes, length);
 	if (temps.rename.base != SCRATCH)
 		code_load(&t->c, temps.rename.base, FIELD(spill[0]));
 	if (written)

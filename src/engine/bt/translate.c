@@ -24,34 +24,53 @@ static bool ends_block(const struct insn *insn)
 	return insn_row(insn)->attrs & ROW_ENDS;
 }
 
-/* The page's bytes, and the next one's as far as an instruction may reach;
- * returns how many. */
-static unsigned copy_bytes(struct translation *t)
+/* The decoder reads so far where it can, and then checks for no end. */
+#define COPY_AHEAD 40
+#define COPY_STEP  64
+
+/* Behind the page the next one's, as far as an instruction may reach. */
+static void copy_beyond(struct translation *t)
 {
-	unsigned size = MIN(t->room, (unsigned)sizeof(t->bytes));
 	unsigned more =
-		MIN(INSN_MAX_LEN - 1, (unsigned)sizeof(t->bytes) - size);
+		MIN(INSN_MAX_LEN - 1, (unsigned)sizeof(t->bytes) - t->copied);
 	const uint8_t *beyond = more ? crossing_bytes(t) : NULL;
 
-	memcpy(t->bytes, t->host, size);
 	if (!beyond)
-		return size;
-	memcpy(t->bytes + size, beyond, more);
-	return size + more;
+		return;
+	memcpy(t->bytes + t->copied, beyond, more);
+	t->copied += more;
+}
+
+/* The page's bytes, a little beyond what is decoded next. */
+static void copy_bytes(struct translation *t, unsigned offset)
+{
+	unsigned room = MIN(t->room, (unsigned)sizeof(t->bytes));
+
+	while (t->copied < offset + COPY_AHEAD &&
+	       t->copied + COPY_STEP <= room) {
+		memcpy(t->bytes + t->copied, t->host + t->copied, COPY_STEP);
+		t->copied += COPY_STEP;
+	}
+	if (likely(t->copied >= offset + COPY_AHEAD) || t->copied > room)
+		return;
+	memcpy(t->bytes + t->copied, t->host + t->copied, room - t->copied);
+	t->copied = room;
+	if (room == t->room)
+		copy_beyond(t);
 }
 
 static void decode_block(struct translation *t)
 {
-	unsigned offset = 0, most = TRANSLATE_INSNS_MAX, size;
+	unsigned offset = 0, most = TRANSLATE_INSNS_MAX;
 
 	if (unlikely(t->bt->stress.kinds & STRESS_SHORT))
 		most = bt_stress_choose(&t->bt->stress, most);
-	size = copy_bytes(t);
-	t->count = 0;
-	while (t->count < most && offset < MIN(t->room, size)) {
+	t->count = t->copied = 0;
+	while (t->count < most && offset < t->room) {
 		struct insn *insn = &t->insn[t->count];
 
-		if (insn_decode(insn, t->bytes + offset, size - offset,
+		copy_bytes(t, offset);
+		if (insn_decode(insn, t->bytes + offset, t->copied - offset,
 				t->mode) <= 0)
 			break;
 		t->offset[t->count++] = (uint16_t)offset;
@@ -76,20 +95,39 @@ uint32_t insn_reads_status(const struct insn *insn)
 	return RFLAGS_STATUS;
 }
 
+/* As copy_bytes; how many there are now. */
+static unsigned copy_look(struct look *look, const uint8_t *host,
+			  unsigned copied, unsigned offset, unsigned room)
+{
+	if (likely(copied >= offset + COPY_AHEAD) || copied == room)
+		return copied;
+	if (likely(!copied && room >= COPY_STEP)) {
+		memcpy(look->bytes, host, COPY_STEP);
+		return COPY_STEP;
+	}
+	memcpy(look->bytes + copied, host + copied, room - copied);
+	return room;
+}
+
 static void look_at(struct translation *t, struct look *look, uint64_t rip)
 {
 	unsigned start = (unsigned)(rip & ~PAGE_MASK), offset = 0;
+	const uint8_t *host = t->host - (t->rip & ~PAGE_MASK) + start;
 	unsigned room = MIN((unsigned)PAGE_SIZE - start, sizeof(look->bytes));
+	unsigned copied = 0;
 	uint32_t needed = 0, open = RFLAGS_STATUS;
 
-	memcpy(look->bytes, t->host - (t->rip & ~PAGE_MASK) + start, room);
-	look->span = (struct bt_span){ (uint16_t)start, (uint16_t)room };
+	look->span = (struct bt_span){ (uint16_t)start, 0 };
 	for (unsigned n = 0; n < LOOK_INSNS && open; n++) {
 		struct insn insn;
 
-		if (insn_decode(&insn, look->bytes + offset, room - offset,
-				t->mode) <= 0)
+		copied = copy_look(look, host, copied, offset, room);
+		if (insn_decode(&insn, look->bytes + offset, copied - offset,
+				t->mode) <= 0) {
+			look->span.size =
+				(uint16_t)MIN(copied, offset + INSN_MAX_LEN);
 			break;
+		}
 		needed |= insn_reads_status(&insn) & open;
 		open &= ~insn_row(&insn)->flags_written;
 		offset += insn.len;
@@ -234,7 +272,7 @@ static void add_span(struct translation *t, unsigned i, struct bt_span span,
 		     const uint8_t *bytes)
 {
 	t->block->span[i] = span;
-	code_bytes(&t->c, bytes, span.size);
+	code_copy(&t->c, bytes, span.size);
 }
 
 static void emit_copies(struct translation *t)

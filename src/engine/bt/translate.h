@@ -68,6 +68,7 @@ struct translation {
 	unsigned room; /* to the end of the page */
 	/* A copy: what was decoded is what is compared later. */
 	uint8_t bytes[TRANSLATE_INSNS_MAX * INSN_MAX_LEN];
+	unsigned copied; /* so many of them; at the end the next page's too */
 	struct look look[BT_SPANS - 1];
 	unsigned looks;
 
