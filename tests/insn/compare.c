@@ -39,7 +39,6 @@ struct comparison {
 	struct insn insn[BATCH];
 	uint64_t number[BATCH]; /* of the case */
 	uint64_t compared, differing, faulting, died;
-	uint64_t nowhere; /* not compared: branches_nowhere */
 	uint64_t translated; /* with nothing left to the interpreter */
 	uint32_t differing_rows[ROWS_MAX];
 };
@@ -268,19 +267,6 @@ static void outcome_compare(struct report *report, const struct comparison *c,
 		differ_memory(report, host->memory, interp->memory);
 }
 
-/*
- * The #GP of a near branch to what is no canonical address: translated code
- * finds it there, the processor before it goes there.
- */
-static bool branches_nowhere(const struct comparison *c,
-			     const struct insn *insn,
-			     const struct outcome *host)
-{
-	return c->guest.vm && host->vector == VECTOR_GP &&
-	       (insn->op == OP_JMP || insn->op == OP_CALL ||
-		insn->op == OP_RET);
-}
-
 static void trial_print(const struct comparison *c, unsigned n,
 			const struct outcome *host)
 {
@@ -329,10 +315,7 @@ static void trial_compare(struct comparison *c, unsigned n)
 	/* The INT3 behind it and the handler's HLT always are. */
 	c->translated += c->guest.vm && c->guest.interpreted == 2;
 	c->faulting += host->vector != -1;
-	if (branches_nowhere(c, &c->insn[n], host))
-		c->nowhere++;
-	else
-		outcome_compare(&report, c, &c->insn[n], host, &interp);
+	outcome_compare(&report, c, &c->insn[n], host, &interp);
 	if (!report.differs && !c->options.is_verbose)
 		return;
 	if (report.differs) {
@@ -469,9 +452,7 @@ static void summary_print(const struct comparison *c, double seconds)
 	       "%lu killed the sandbox; ",
 	       c->compared, c->row_count, c->faulting, c->differing, c->died);
 	if (c->guest.vm)
-		printf("%lu wholly in translated code, %lu branches to no "
-		       "canonical address not compared; ",
-		       c->translated, c->nowhere);
+		printf("%lu wholly in translated code; ", c->translated);
 	printf("%.0f cases/s\n", c->compared / seconds);
 }
 

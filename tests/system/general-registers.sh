@@ -55,7 +55,7 @@ world interp_world_ops
 '
 # They read a few words, and are compiled for general registers too.
 allowed+='
-run bt_block_find
+run bt_block_at bt_block_find
 world input_tsc memory_mark_dirty vcpu_has_interrupt
 '
 # At creation and at the end, while no guest runs.

@@ -176,6 +176,29 @@ void bt_link_chain(struct bt_vm *bt, uint32_t number,
 	lead(bt, link, entry_of(block, from->kind[number % BT_LINKS]));
 }
 
+/* --- from code back to guest code --------------------------------------------- */
+
+/* In a region, code is in the order of the blocks' numbers. */
+const struct bt_block *bt_block_at(const struct bt_vm *bt, uint32_t place)
+{
+	unsigned i = place / (BT_CACHE_SIZE / BT_REGIONS);
+	const struct bt_block *first = &bt->block[1 + i * BT_BLOCKS_MAX];
+	uint32_t from = 0, to;
+
+	if (i >= BT_REGIONS || place < bt->region[i].start)
+		return NULL;
+	to = bt->region[i].blocks;
+	while (from < to) {
+		uint32_t middle = from + (to - from) / 2;
+
+		if (first[middle].end < place)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return from < bt->region[i].blocks ? &first[from] : NULL;
+}
+
 /* --- life ----------------------------------------------------------------- */
 
 struct bt_block *bt_block_new(struct bt_vm *bt)

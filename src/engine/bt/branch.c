@@ -169,7 +169,7 @@ static void emit_return_site(struct translation *t, unsigned i, uint64_t rip)
 		emit_check_half(t, 0, (uint32_t)rip);
 		emit_check_half(t, 4, (uint32_t)(rip >> 32));
 	}
-	code_align_rel32(c, 8);
+	code_align_rel32(c, 9);
 	code_compare_indexed(c, FIELD(exec[0][bt_exec_slot(t->rip)]), t->id);
 	t->block->site = (uint32_t)(c->at - 4 - bt->writable);
 	code_jcc(c, COND_NE, bt->stubs.return_miss);
@@ -194,6 +194,14 @@ static void emit_call(struct translation *t, unsigned i)
 	emit_return_site(t, i, next);
 }
 
+/* For the #GP of an indirect branch to an address that is not canonical: run.c,
+ * undo_branch. */
+static void note_branch(struct translation *t, unsigned i, int32_t moved)
+{
+	t->block->branch = t->offset[i];
+	t->block->moved = moved;
+}
+
 static void emit_ret(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
@@ -201,6 +209,7 @@ static void emit_ret(struct translation *t, unsigned i)
 	struct code *c = &t->c;
 	uint8_t *retry;
 
+	note_branch(t, i, (int32_t)t->word + pop);
 	need_flags_saved(t, RFLAGS_STATUS);
 	retry = code_here(c);
 	code_rr(c, t->wide, 0x89, SCRATCH, GUEST_RSP);
@@ -211,7 +220,9 @@ static void emit_ret(struct translation *t, unsigned i)
 		CODE(c, 0x45, 0x8b, 0x12, 0x41, 0x52); /* mov r10d; push r10 */
 	code_lea(c, RSP, RSP, 8);
 	code_lea_sized(c, t->wide, GUEST_RSP, GUEST_RSP, (int)t->word + pop);
-	code_constant(c, SCRATCH, BT_RETURN_IDS(bt_codes(&t->flavour)));
+	code_constant(c, SCRATCH,
+		      BT_RETURN_IDS(bt_codes(&t->flavour)) |
+			      (uint64_t)(c->at - t->bt->writable) << 32);
 	code_u8(c, 0xc3);
 }
 
@@ -249,11 +260,13 @@ static void emit_indirect(struct translation *t, unsigned i)
 	const uint8_t *lookup = t->bt->stubs.lookup[bt_codes(&t->flavour)];
 	struct code *c = &t->c;
 
+	note_branch(t, i, insn->op == OP_JMP ? 0 : -(int32_t)t->word);
 	need_flags_saved(t, RFLAGS_STATUS);
 	emit_target(t, i);
 	/* Here, so that the processor predicts each by itself. */
 	if (insn->op == OP_JMP) {
-		emit_lookup(c, t->bt, bt_codes(&t->flavour));
+		emit_lookup(c, bt_codes(&t->flavour),
+			    t->bt->stubs.missed_branch, true);
 		return;
 	}
 	code_store(c, FIELD(spill[1]), SCRATCH);

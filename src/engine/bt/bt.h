@@ -108,6 +108,10 @@ struct bt_block {
 	uint32_t site; /* the id that its return site checks */
 	uint32_t end; /* of its code, cold parts aside; in the cache */
 	uint32_t bytes; /* copies of the spans, one after the other */
+	/* Of the indirect branch at its end, if there is one: where it is, from
+	 * rip, and what it adds to RSP before it is gone. */
+	uint32_t branch;
+	int32_t moved;
 	struct bt_span span[BT_SPANS];
 	uint16_t flavour; /* packed */
 	int8_t entry; /* from `code`: flags in RFLAGS */
@@ -172,9 +176,11 @@ static inline unsigned bt_jump_index(uint64_t rip)
 	return ((uint32_t)rip ^ (uint32_t)rip >> 7) % BT_JUMPS;
 }
 
-/* No canonical address: an empty entry. Who jumps there is sent to the
- * interpreter, which raises the #GP. */
-#define BT_NO_RIP 0x5aa5000000000000ull
+/* In an empty entry: what belongs in another, so that nothing is found. */
+static inline uint64_t bt_no_rip(unsigned index)
+{
+	return index ? 0 : 1;
+}
 
 /*
  * The stack's page, for operands relative to RSP; with the right to write. Empty:
@@ -192,6 +198,7 @@ enum bt_exit {
 	BT_DISPATCH, /* to where exit_link goes, which may be patched; 0: s.rip */
 	BT_INTERPRET_HERE, /* the instruction at s.rip */
 	BT_ATTENTION, /* a poll saw it; s.rip is where to go on */
+	BT_BRANCH_FAULT, /* s.rip is a near branch to no canonical address */
 	/* From here on `stop` is set. */
 	BT_INTERPRET, /* one instruction, then on behind it */
 	BT_MISS, /* `address` misses the TLB: fill it, or as BT_INTERPRET */
@@ -288,6 +295,10 @@ struct bt_vcpu {
 	uint64_t address;
 	uint64_t exit_link;
 	uint64_t exit_reason;
+	/* Of the last indirect branch that was not found in the tables: where
+	 * it left from, in the executable mapping; or 0, and R10 of emit_ret. */
+	uint64_t branched;
+	uint64_t returned;
 	uint64_t tsc_offset; /* guest TSC less host TSC, TSC_ADJUST aside */
 	struct bt_return iret[2]; /* to CPL 0, to CPL 3 */
 	bool has_waiting; /* an interrupt or NMI that is held off */
@@ -381,7 +392,9 @@ struct bt_stubs {
 	uint8_t *attention; /* flags saved; s.rip is set */
 	uint8_t *attention_at; /* flags saved; R10: s.rip */
 	uint8_t *call[BT_EXIT_COUNT]; /* from BT_XSAVE; as interpret */
-	uint8_t *lookup[BT_CODES]; /* flags saved; R10: where to go */
+	/* Flags saved; R10: where to go. By a CALL; and by a RET. */
+	uint8_t *lookup[BT_CODES];
+	uint8_t *lookup_return[BT_CODES];
 	uint8_t *stack_refill[MMU_VIEWS]; /* as stack, which it may go to */
 	/* REP STOS, REP MOVS by log2 of the element's size; as interpret */
 	uint8_t *repeat[MMU_VIEWS][2][4];
@@ -389,9 +402,9 @@ struct bt_stubs {
 	uint8_t *sysret; /* flags saved; s.rip is set */
 	uint8_t *iret[MMU_VIEWS]; /* the same; from that view */
 	uint8_t *missed; /* flags saved; R10: where to go; an id differed */
+	uint8_t *missed_branch; /* the same, called */
 	uint8_t *return_miss; /* from a return site; R10: see emit_ret */
 	uint8_t *return_bottom;
-	uint8_t *no_rip; /* of empty jumps */
 };
 
 struct bt_vm {
@@ -453,6 +466,9 @@ void bt_block_drop(struct bt_vm *bt, struct bt_block *block);
 /* The id of a block that is about to be made; 0: out of memory. */
 uint32_t bt_block_id(struct bt_vm *bt, uint32_t page, uint64_t rip,
 		     uint32_t flavour);
+/* The block whose code this place is in, or right behind, cold parts aside. This
+ * vCPU is in it, and it may have been dropped since. NULL: there is none. */
+const struct bt_block *bt_block_at(const struct bt_vm *bt, uint32_t place);
 void bt_link_chain(struct bt_vm *bt, uint32_t link,
 		   const struct bt_block *block);
 

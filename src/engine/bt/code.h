@@ -58,7 +58,8 @@ static inline uint8_t *code_here(const struct code *c)
 	return c->at + c->delta;
 }
 
-/* What RET leaves in R10: the distance of its ids (bt_codes) from the first. */
+/* What RET leaves in R10's lower half: the distance of its ids (bt_codes) from the
+ * first. The upper half is its place in the cache. */
 #define BT_RETURN_IDS(codes) \
 	((uint32_t)(codes) * (uint32_t)(BT_EXEC * sizeof(uint32_t)))
 
@@ -354,11 +355,12 @@ static inline uint8_t *code_check(struct code *c, uint32_t field,
 	return code_jcc_forward(c, COND_NE);
 }
 
-/* cmp dword gs:[r10 + field], value */
+/* cmp dword gs:[r10d + field], value */
 static inline void code_compare_indexed(struct code *c, uint32_t field,
 					uint32_t value)
 {
 	code_u8(c, 0x65);
+	code_u8(c, 0x67);
 	code_u8(c, 0x41);
 	code_u8(c, 0x81);
 	code_u8(c, 0x80 | 7 << 3 | (SCRATCH & 7));

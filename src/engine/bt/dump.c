@@ -116,6 +116,7 @@ static const struct {
 	STUB(attention, "attention"),
 	STUBS(call, "call"),
 	STUBS(lookup, "lookup"),
+	STUBS(lookup_return, "lookup_return"),
 	STUBS(stack_refill, "stack_refill"),
 	STUBS(repeat, "repeat"),
 	STUB(syscall, "syscall"),
@@ -124,7 +125,7 @@ static const struct {
 	STUB(missed, "missed"),
 	STUB(return_miss, "return_miss"),
 	STUB(return_bottom, "return_bottom"),
-	STUB(no_rip, "no_rip"),
+	STUB(missed_branch, "missed_branch"),
 #undef STUB
 #undef STUBS
 };

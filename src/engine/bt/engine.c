@@ -266,9 +266,7 @@ static int bt_vcpu_create(struct vcpu *vcpu, const struct cpuid_table *cpuid)
 	interp_mode_changed(&bt->cpu);
 	for (unsigned codes = 0; codes < BT_CODES; codes++)
 		for (unsigned i = 0; i < BT_JUMPS; i++)
-			bt->jump[codes][i] =
-				(struct bt_jump){ BT_NO_RIP,
-						  bt->bt->stubs.no_rip };
+			bt->jump[codes][i].rip = bt_no_rip(i);
 	bt_forget_returns(bt);
 	for (unsigned view = 0; view < MMU_VIEWS; view++)
 		bt_forget_stack(bt, view);

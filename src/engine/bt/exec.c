@@ -197,14 +197,12 @@ void bt_jump_enter(struct bt_vcpu *vcpu, uint64_t rip, uint32_t code)
 void bt_jumps_forget(struct bt_vcpu *vcpu, const uint8_t *from,
 		     const uint8_t *to)
 {
-	const struct bt_jump none = { BT_NO_RIP, vcpu->bt->stubs.no_rip };
-
 	for (unsigned codes = 0; codes < BT_CODES; codes++)
 		for (unsigned i = 0; i < BT_JUMPS; i++) {
 			struct bt_jump *jump = &vcpu->jump[codes][i];
 
 			if (jump->code >= from && jump->code < to)
-				*jump = none;
+				*jump = (struct bt_jump){ bt_no_rip(i), NULL };
 		}
 }
 

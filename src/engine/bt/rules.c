@@ -359,8 +359,14 @@ void emit_interpret(struct translation *t, unsigned i)
 	t->flags = FLAGS_SAVED;
 }
 
-static bool is_near_branch(const struct translation *t, const struct insn *insn)
+/* Direct ones to no canonical address are the interpreter's, which faults. */
+static bool is_near_branch(const struct translation *t, unsigned i)
 {
+	const struct insn *insn = &t->insn[i];
+
+	if (insn->nops && insn->operand[0].kind == OPND_REL &&
+	    !gva_is_canonical(insn_target(t, i)))
+		return false;
 	switch (insn->op) {
 	case OP_JCC:
 	case OP_JMP:
@@ -383,7 +389,7 @@ bool emit_insn(struct translation *t, unsigned i)
 	if (t->offset[i] + insn->len > t->room)
 		emit_crossing_check(t, i);
 	t->retry = NULL;
-	if (is_near_branch(t, insn)) {
+	if (is_near_branch(t, i)) {
 		emit_branch(t, i);
 		return true;
 	}

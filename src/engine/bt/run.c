@@ -164,6 +164,28 @@ static void flags_from_code(struct bt_vcpu *vcpu)
 	*rflags |= (vcpu->flags >> 8 & 0xd5) | (vcpu->flags & 1) << 11;
 }
 
+/*
+ * s.rip, which is not canonical, is where an indirect branch went. The fault is
+ * the branch's own, and RSP as before it (SDM 2, CALL, JMP, RET); what CALL pushed
+ * may stay in memory. IRET, SYSRET and SYSCALL do not come here.
+ */
+static void undo_branch(struct bt_vcpu *vcpu)
+{
+	struct bt_vm *bt = vcpu->bt;
+	uint64_t place = vcpu->branched ?
+				 vcpu->branched - (uint64_t)bt->executable :
+				 vcpu->returned >> 32;
+	const struct bt_block *block = bt_block_at(bt, (uint32_t)place);
+
+	if (!block)
+		return;
+	if (block->moved < 0) /* CALL has pushed on the shadow stack, too */
+		vcpu->shadow_rsp += 8;
+	vcpu->cpu.s.rip = block->rip + block->branch;
+	vcpu->cpu.s.gpr[RSP] -= (uint64_t)(int64_t)block->moved;
+	vcpu->exit_reason = BT_BRANCH_FAULT;
+}
+
 static enum bt_exit run(struct bt_vcpu *vcpu, const void *code)
 {
 	vcpu->target = (uint64_t)code;
@@ -179,6 +201,8 @@ static enum bt_exit run(struct bt_vcpu *vcpu, const void *code)
 		vcpu->cpu.s.rip = vcpu->stop->rip;
 	else if (vcpu->exit_link)
 		vcpu->cpu.s.rip = bt_link_rip(vcpu->bt, vcpu->exit_link);
+	else if (unlikely(!gva_is_canonical(vcpu->cpu.s.rip)))
+		undo_branch(vcpu);
 	vcpu->flavour.view = (uint8_t)vcpu->cpu.view; /* which code changes */
 	if (unlikely(vcpu->is_checked))
 		bt_check_left(vcpu);
@@ -482,6 +506,8 @@ static void run_translated(struct bt_vcpu *vcpu, uint64_t *link)
 		case BT_INTERPRET_HERE:
 			interpret_here(vcpu);
 			return;
+		case BT_BRANCH_FAULT:
+			fault_gp(&vcpu->cpu, 0);
 		default:
 			code = serve_stop(vcpu, reason);
 			break;

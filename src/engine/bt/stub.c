@@ -67,7 +67,8 @@ static void make_leave(struct code *c, enum bt_exit reason)
  * bt_jump_index says where the address would be. A poll stands here, as every
  * cycle of indirect branches comes through.
  */
-void emit_lookup(struct code *c, const struct bt_vm *bt, unsigned codes)
+void emit_lookup(struct code *c, unsigned codes, const uint8_t *missed,
+		 bool is_called)
 {
 	uint32_t rip = FIELD(jump[0][0].rip) +
 		       codes * BT_JUMPS * (uint32_t)sizeof(struct bt_jump);
@@ -95,7 +96,47 @@ void emit_lookup(struct code *c, const struct bt_vm *bt, unsigned codes)
 	code_land(c, miss);
 	code_land(c, attention);
 	code_load(c, RCX, FIELD(spill[0]));
+	if (is_called) { /* as long as a jump, and tells from where */
+		code_u8(c, 0xe8);
+		code_rel32(c, missed);
+	} else {
+		code_jump(c, missed);
+	}
+}
+
+/* pop gs:[field] */
+static void pop_field(struct code *c, uint32_t field)
+{
+	CODE(c, 0x65, 0x8f, 0x04, 0x25);
+	code_u32(c, field);
+}
+
+/*
+ * From a look-up that found nothing, and where its branch left from, should the
+ * address be none. A JMP's look-up stands where it is and calls the one; a CALL
+ * has called the stub, and leaves its return address there; of a RET only
+ * what is in R10 on its way (make_return).
+ */
+static void make_missed_branch(struct code *c, struct bt_vm *bt)
+{
+	bt->stubs.missed_branch = code_here(c);
+	pop_field(c, FIELD(branched));
 	code_jump(c, bt->stubs.missed);
+}
+
+static void make_lookups(struct code *c, struct bt_vm *bt)
+{
+	const uint8_t *missed_call = code_here(c);
+
+	pop_field(c, FIELD(branched)); /* and leave it */
+	code_lea(c, RSP, RSP, -8);
+	code_jump(c, bt->stubs.missed);
+	for (unsigned codes = 0; codes < BT_CODES; codes++) {
+		bt->stubs.lookup[codes] = code_here(c);
+		emit_lookup(c, codes, missed_call, false);
+		bt->stubs.lookup_return[codes] = code_here(c);
+		emit_lookup(c, codes, bt->stubs.missed, false);
+	}
 }
 
 /* mov r10, [rsp + place]: the guest's return address, which RET left there. */
@@ -155,13 +196,15 @@ static uint8_t *make_return(struct code *c, const struct bt_vm *bt,
 
 	if (is_bottom)
 		code_lea(c, RSP, RSP, -8);
+	code_store(c, FIELD(returned), SCRATCH);
+	code_gs_imm(c, OP_SIZE_64, 0xc7, 0, FIELD(branched), 0);
 	for (unsigned codes = 0; codes < BT_CODES; codes++) {
 		uint8_t *other;
 
 		code_group1(c, OP_SIZE_32, 7, SCRATCH, BT_RETURN_IDS(codes));
 		other = code_jcc_forward(c, COND_NE);
 		load_returned(c, is_bottom ? -8 : -16);
-		code_jump(c, bt->stubs.lookup[codes]);
+		code_jump(c, bt->stubs.lookup_return[codes]);
 		code_land(c, other);
 	}
 	CODE(c, 0x0f, 0x0b); /* ud2: there are no others */
@@ -226,10 +269,8 @@ void bt_stubs_make(struct bt_vm *bt)
 	bt->stubs.missed = code_here(&c);
 	code_store(&c, FIELD_RIP, SCRATCH);
 	code_jump(&c, bt->stubs.dispatch);
-	for (unsigned codes = 0; codes < BT_CODES; codes++) {
-		bt->stubs.lookup[codes] = code_here(&c);
-		emit_lookup(&c, bt, codes);
-	}
+	make_missed_branch(&c, bt);
+	make_lookups(&c, bt);
 	for (unsigned view = 0; view < MMU_VIEWS; view++)
 		make_stack_refill(&c, bt, view);
 	make_miss_stubs(&c, bt);
@@ -237,7 +278,4 @@ void bt_stubs_make(struct bt_vm *bt)
 	bt->stubs.return_bottom = make_return(&c, bt, true);
 	bt_transfer_stubs_make(&c, bt);
 	bt_string_stubs_make(&c, bt);
-	bt->stubs.no_rip = code_here(&c);
-	code_constant(&c, SCRATCH, BT_NO_RIP);
-	code_jump(&c, bt->stubs.missed);
 }

@@ -187,8 +187,10 @@ void emit_branch(struct translation *t, unsigned i);
 
 /* --- stub.c --- */
 
-/* R10 is a guest address, flags are saved: to its code, of the kind `codes`. */
-void emit_lookup(struct code *c, const struct bt_vm *bt, unsigned codes);
+/* R10 is a guest address, flags are saved: to its code, of the kind `codes`;
+ * what is not found goes to the end of these stubs that is given. */
+void emit_lookup(struct code *c, unsigned codes, const uint8_t *missed,
+		 bool is_called);
 
 /* --- rules.c --- */
 

@@ -198,6 +198,9 @@ const uint8_t *mem_fetch_slow(struct interp *cpu, gva_t gva, gpa_t *gpa)
 	struct mem_place place;
 	enum mmu_view view = mem_code_view(cpu);
 
+	/* Code that runs off the end of the lower half: SDM 1, 3.3.7.1. */
+	if (!gva_is_canonical(gva))
+		fault_gp(cpu, 0);
 	if (!mmu_translate(cpu, gva, MMU_EXEC, view, &place, &fault))
 		interp_page_fault(cpu, gva, fault.error);
 	*gpa = place.host ? cpu->tlb.code_gpa[view][tlb_index(gva)] |
