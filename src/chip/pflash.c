@@ -177,7 +177,8 @@ static void change(struct pflash *flash, uint32_t offset, const uint8_t *bytes,
 		return;
 	}
 	memcpy(array(flash) + offset, bytes, size);
-	memory_mark_dirty(&flash->vm->memory, config->offset + offset, size);
+	/* Its alias below 1 MiB is code's to run, whatever the mode. */
+	memory_written(&flash->vm->memory, config->offset + offset, size);
 }
 
 /* Programming clears bits, and only erasing sets them. */

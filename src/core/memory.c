@@ -370,3 +370,35 @@ void memory_mark_dirty(struct memory *memory, uint64_t offset, uint64_t size)
 		__atomic_fetch_or(&dirty[page / 64], BIT(page % 64),
 				  __ATOMIC_RELAXED);
 }
+
+/* The part of [offset, +size) that the slot shows, by its first address. */
+static uint64_t shown(const struct memory_slot *slot, uint64_t offset,
+		      uint64_t size, gpa_t *gpa)
+{
+	uint64_t start = MAX(offset, slot->offset);
+	uint64_t end = MIN(offset + size, slot->offset + slot->size);
+
+	*gpa = slot->base + (start - slot->offset);
+	return slot->is_used && end > start ? end - start : 0;
+}
+
+void memory_written(struct memory *memory, uint64_t offset, uint64_t size)
+{
+	struct memory_slot slot[MEMORY_SLOTS_MAX];
+	struct vm *vm = memory->vm;
+
+	memory_mark_dirty(memory, offset, size);
+	if (!vm || !vm->engine || !vm->engine_ops->code_changed)
+		return;
+	/* Without the lock: an engine may wait for vCPUs that want it. */
+	pthread_rwlock_rdlock(&memory->lock);
+	memcpy(slot, memory->slot, sizeof(slot));
+	pthread_rwlock_unlock(&memory->lock);
+	for (unsigned i = 0; i < MEMORY_SLOTS_MAX; i++) {
+		gpa_t gpa;
+		uint64_t count = shown(&slot[i], offset, size, &gpa);
+
+		if (count)
+			vm->engine_ops->code_changed(vm, gpa, count);
+	}
+}

@@ -102,6 +102,12 @@ int memory_fill(struct memory *memory, gpa_t gpa, uint8_t byte, size_t size);
 int memory_load(struct memory *memory, gpa_t gpa, const void *from,
 		size_t size);
 
+/*
+ * [offset, +size) of the memfd was written through the host view: marks it dirty
+ * and tells the engine, wherever it appears in the map. Any thread.
+ */
+void memory_written(struct memory *memory, uint64_t offset, uint64_t size);
+
 /* Marks [offset, +size) of the memfd dirty. Any thread, engines included. */
 void memory_mark_dirty(struct memory *memory, uint64_t offset, uint64_t size);
 

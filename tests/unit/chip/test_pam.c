@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "chip/pam.h"
 #include "chip/q35.h"
+#include "core/state.h"
 
 #define RAM	 (4u << 20)
 #define ROM_SIZE 0x40000u
@@ -197,6 +198,57 @@ static void test_without_firmware_it_is_ram(void **state)
 	assert_int_equal(look(f, 0xf0000), 0x11);
 }
 
+static void move(struct fixture *from, struct fixture *to)
+{
+	const struct state_table *table = from->q35.device.ops->state;
+	struct state_writer writer = { 0 };
+	struct state_reader reader = { 0 };
+
+	state_write(&writer, table, &from->q35);
+	assert_false(writer.has_failed);
+	reader.bytes = writer.bytes;
+	reader.size = writer.size;
+	state_read(&reader, table, table->version, &to->q35);
+	if (reader.has_failed)
+		fail_msg("%s", reader.why);
+	free(writer.bytes);
+}
+
+/* The registers are the state; what stands in memory follows from them. */
+static void test_state(void **state)
+{
+	struct fixture *f = *state, *other;
+	void *second;
+
+	assert_int_equal(setup(&second), 0);
+	other = second;
+	put(f, 0x90, 0x10); /* F0000h: RAM, not to be written */
+	put(f, 0x92, 0x03); /* C8000h: RAM; CC000h: nothing */
+	put(f, 0x95, 0x22); /* E0000h and E4000h: ROM, writes to RAM */
+	put(f, 0x9d, 0x4a);
+	move(f, other);
+	for (gpa_t gpa = 0xa0000; gpa < 0x100000; gpa += 0x1000)
+		assert_int_equal(look(other, gpa), look(f, gpa));
+	assert_int_equal(look(other, 0xf0000), 0x11);
+	assert_int_equal(look(other, 0xc8000), 0x11);
+	assert_int_equal(look(other, 0xcc000), 0xff);
+	assert_int_equal(look(other, 0xe0000), 0x82);
+	assert_int_equal(look(other, 0xa0000), 0x11);
+	poke(other, 0xe0000, 0x44);
+	assert_int_equal(look(other, 0xe0000), 0x82);
+	assert_int_equal(other->memory->host[0xe0000], 0x44);
+	poke(other, 0xf0000, 0x44);
+	assert_int_equal(other->memory->host[0xf0000], 0x11);
+	assert_int_equal(get(other, 0x92), 0x03);
+	/* SMRAM that is locked stays so. */
+	put(f, 0x9d, 0x5a);
+	move(f, other);
+	put(other, 0x9d, 0x4a);
+	assert_int_equal(get(other, 0x9d), 0x1a);
+	assert_int_equal(look(other, 0xa0000), 0xff);
+	teardown(&second);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -207,6 +259,7 @@ int main(void)
 		TEST(test_write_only_without_rom),
 		TEST(test_each_register_has_its_segments),
 		TEST(test_smram),
+		TEST(test_state),
 		cmocka_unit_test_setup_teardown(test_without_firmware_it_is_ram,
 						setup_without_rom, teardown),
 	};

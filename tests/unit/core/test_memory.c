@@ -154,6 +154,54 @@ static void test_dma_passes_the_gate_only(void **state)
 	memory_fini(&vm.memory);
 }
 
+/* --- what the engine is told ------------------------------------------------ */
+
+struct told {
+	unsigned count;
+	gpa_t gpa[4];
+	uint64_t size[4];
+};
+
+static void note_change(struct vm *vm, gpa_t gpa, uint64_t size)
+{
+	struct told *told = vm->engine;
+
+	assert_true(told->count < ARRAY_SIZE(told->gpa));
+	told->gpa[told->count] = gpa;
+	told->size[told->count++] = size;
+}
+
+/* Bytes of the memfd that show twice, once in part, are told of twice. */
+static void test_aliases_are_told_of(void **state)
+{
+	const struct engine_ops ops = { .code_changed = note_change };
+	struct told told = { 0 };
+	struct vm vm = { .engine_ops = &ops };
+	struct memory *memory = &vm.memory;
+	int id;
+
+	assert_int_equal(memory_init(memory, &vm, 2 * MIB, 0x4000), 0);
+	vm.engine = &told;
+	assert_true(memory_add(memory, 0xffffc000, 0x4000, 2 * MIB,
+			       MEMORY_ROMD) >= 0);
+	id = memory_add(memory, 0x1000000, 0x2000, 2 * MIB + 0x2000,
+			MEMORY_ROM);
+	assert_true(id >= 0);
+	memory_written(memory, 2 * MIB + 0x1ff0, 0x20);
+	assert_int_equal(told.count, 2);
+	assert_int_equal(told.gpa[0], 0xffffdff0);
+	assert_int_equal(told.size[0], 0x20);
+	assert_int_equal(told.gpa[1], 0x1000000);
+	assert_int_equal(told.size[1], 0x10);
+	memory_remove(memory, (unsigned)id);
+	told.count = 0;
+	memory_written(memory, 2 * MIB + 0x2000, 1);
+	assert_int_equal(told.count, 1);
+	assert_int_equal(told.gpa[0], 0xffffe000);
+	vm.engine = NULL;
+	memory_fini(memory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -165,6 +213,7 @@ int main(void)
 		cmocka_unit_test(test_slots_move_and_do_not_overlap),
 		cmocka_unit_test(test_writes_mark_dirty),
 		cmocka_unit_test(test_dma_passes_the_gate_only),
+		cmocka_unit_test(test_aliases_are_told_of),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
