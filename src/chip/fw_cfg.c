@@ -253,16 +253,20 @@ static void on_reset(void *device)
 	fw->dma_address_high = 0;
 }
 
-static void on_destroy(void *device)
+void fw_cfg_clear(struct fw_cfg *fw)
 {
-	struct fw_cfg *fw = device;
-
 	for (unsigned i = 0; i < ARRAY_SIZE(fw->item); i++)
 		free(fw->item[i].bytes);
 	for (unsigned i = 0; i < ARRAY_SIZE(fw->local); i++)
 		free(fw->local[i].bytes);
 	memset(fw->item, 0, sizeof(fw->item));
 	memset(fw->local, 0, sizeof(fw->local));
+	fw->file_count = 0;
+}
+
+static void on_destroy(void *device)
+{
+	fw_cfg_clear(device);
 }
 
 static const struct state_field fields[] = {

@@ -76,6 +76,9 @@ int fw_cfg_add_u16(struct fw_cfg *fw, enum fw_cfg_key key, uint16_t value);
 int fw_cfg_add_u32(struct fw_cfg *fw, enum fw_cfg_key key, uint32_t value);
 int fw_cfg_add_u64(struct fw_cfg *fw, enum fw_cfg_key key, uint64_t value);
 
+/** Takes all items and files away. Before vCPUs run. */
+void fw_cfg_clear(struct fw_cfg *fw);
+
 /** Copies a named file in. Before vCPUs run; -ENOSPC when there are 32. */
 int fw_cfg_add_file(struct fw_cfg *fw, const char *name, const void *bytes,
 		    size_t size);

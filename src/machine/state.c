@@ -4,7 +4,7 @@
  *
  * The order of the sections is the order of loading: the machine's shape, the
  * clock (deadlines need it), the devices in the order of the board, the
- * processors, then memory. A local APIC follows its processor, whose CR8 is a
+ * processors, what firmware was handed, then memory. A local APIC follows its processor, whose CR8 is a
  * part of it, and the devices, which drive its pins.
  */
 
@@ -30,6 +30,7 @@
 #include "core/state.h"
 #include "core/vm.h"
 #include "machine/state_file.h"
+#include "machine/state_items.h"
 
 #define BOARD	 "q35"
 #define ROMS_MAX (16u << 20) /* below 4 GiB, with the flash chips */
@@ -327,6 +328,7 @@ int state_save_to(struct vm *vm, const struct state_parts *parts, int fd)
 	save_devices(&file, vm);
 	for (unsigned i = 0; i < vm->vcpu_count && !error; i++)
 		error = save_vcpu(&file, vm->vcpus[i]);
+	state_items_save(&file, vm);
 	if (!error)
 		error = save_memory(&file, vm);
 	if (error)
@@ -663,13 +665,32 @@ static int load_chunk(struct state_source *source, struct vm *vm,
 	return left ? refuse(source, "memory: more pages than announced") : 0;
 }
 
-static int load_memory(struct state_source *source, struct vm *vm)
+static int load_item(struct state_source *source, struct vm *vm,
+		     struct state_items *items,
+		     const struct state_section *section)
+{
+	int error = section ? state_items_load(items, vm, section) :
+			      state_items_finish(items);
+
+	return error ? refuse(source, "%s",
+			      error == -EINVAL ? items->why :
+						 strerror(-error)) :
+		       0;
+}
+
+static int load_rest(struct state_source *source, struct vm *vm,
+		     struct state_items *items)
 {
 	struct state_section section;
 	uint64_t next = 0;
 	int n;
 
 	while ((n = next_section(source, NULL, &section)) > 0) {
+		if (!next && strcmp(section.name, STATE_ITEMS_SECTION) == 0) {
+			if (load_item(source, vm, items, &section))
+				return -EINVAL;
+			continue;
+		}
 		if (strcmp(section.name, "memory") != 0)
 			return refuse(source,
 				      "of another machine: it has %s, which "
@@ -678,11 +699,12 @@ static int load_memory(struct state_source *source, struct vm *vm)
 		if (load_chunk(source, vm, &section, &next))
 			return -EINVAL;
 	}
-	return n;
+	return n ? n : load_item(source, vm, items, NULL);
 }
 
 int state_load(struct state_source *source, struct vm *vm)
 {
+	struct state_items items = { 0 };
 	int error = check_shape(source, vm);
 
 	if (!error)
@@ -691,5 +713,8 @@ int state_load(struct state_source *source, struct vm *vm)
 		error = load_devices(source, vm);
 	for (unsigned i = 0; i < vm->vcpu_count && !error; i++)
 		error = load_vcpu(source, vm->vcpus[i]);
-	return error ? error : load_memory(source, vm);
+	if (!error)
+		error = load_rest(source, vm, &items);
+	state_items_fini(&items);
+	return error;
 }

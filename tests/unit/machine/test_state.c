@@ -22,6 +22,7 @@
 #include "../scale.h"
 #include "base/bits.h"
 #include "base/crc32c.h"
+#include "chip/fw_cfg.h"
 #include "core/vm.h"
 #include "engine/interp/engine.h"
 #include "machine/pc.h"
@@ -457,6 +458,151 @@ static void test_hostile_values(void **state)
 	board_destroy(board);
 }
 
+/* --- what firmware was handed ----------------------------------------------- */
+
+#define KERNEL_SIZE (1100u << 10) /* two pieces */
+
+static struct fw_cfg *fw_cfg_of(struct board *board)
+{
+	struct device *device;
+
+	list_for_each(device, &board->vm.devices, link)
+		if (strcmp(device->name, "fw_cfg") == 0)
+			return device->self;
+	fail();
+	return NULL;
+}
+
+static void hand_over(struct board *board, uint8_t byte, const char *words)
+{
+	struct fw_cfg *fw = fw_cfg_of(board);
+	uint8_t *kernel = malloc(KERNEL_SIZE);
+
+	assert_non_null(kernel);
+	for (unsigned i = 0; i < KERNEL_SIZE; i++)
+		kernel[i] = (uint8_t)(byte + i * 7 + (i >> 16));
+	assert_int_equal(
+		fw_cfg_add(fw, FW_CFG_KERNEL_DATA, kernel, KERNEL_SIZE), 0);
+	assert_int_equal(fw_cfg_add(fw, FW_CFG_INITRD_DATA, "", 0), 0);
+	assert_int_equal(fw_cfg_add(fw, FW_CFG_CMDLINE_DATA, words,
+				    strlen(words) + 1),
+			 0);
+	assert_int_equal(fw_cfg_add_file(fw, "genroms/x.bin", "rom", 3), 0);
+	free(kernel);
+}
+
+static void assert_same_items(struct fw_cfg *a, struct fw_cfg *b)
+{
+	assert_int_equal(a->file_count, b->file_count);
+	assert_memory_equal(a->file_name, b->file_name, sizeof(a->file_name));
+	for (unsigned i = 0; i < FW_CFG_KEYS; i++) {
+		assert_int_equal(a->item[i].size, b->item[i].size);
+		assert_int_equal(!a->item[i].bytes, !b->item[i].bytes);
+		if (a->item[i].size)
+			assert_memory_equal(a->item[i].bytes, b->item[i].bytes,
+					    a->item[i].size);
+	}
+	for (unsigned i = 0; i < FW_CFG_LOCAL; i++)
+		assert_int_equal(a->local[i].size, b->local[i].size);
+}
+
+static void test_kernel_of_firmware(void **state)
+{
+	struct board *first = board_create(RAM, 1);
+	struct board *second = board_create(RAM, 1);
+	struct board *named = board_create(RAM, 1);
+	struct fw_cfg *fw = fw_cfg_of(second);
+	int fd;
+
+	use(first);
+	hand_over(first, 3, "one two");
+	fd = save(first);
+	/* A machine that nobody named a kernel to has the same items after. */
+	assert_int_equal(fw_cfg_add_file(fw, "more", "more", 4), 0);
+	if (load(second, fd))
+		fail_msg("%s", said);
+	assert_same_items(fw_cfg_of(first), fw);
+	/* Where one is named, it is the same. */
+	hand_over(named, 3, "one two");
+	if (load(named, fd))
+		fail_msg("%s", said);
+	assert_same_items(fw_cfg_of(first), fw_cfg_of(named));
+	board_destroy(named);
+	named = board_create(RAM, 1);
+	hand_over(named, 3, "one three");
+	assert_refused(named, fd, "its firmware was handed another command");
+	board_destroy(named);
+	named = board_create(RAM, 1);
+	hand_over(named, 4, "one two");
+	assert_refused(named, fd, "its firmware was handed another kernel");
+	close(fd);
+	board_destroy(first);
+	board_destroy(second);
+	board_destroy(named);
+}
+
+/* Offset of the first section of that name. */
+static size_t section_start(const uint8_t *bytes, const char *name)
+{
+	size_t at = STATE_FILE_HEAD;
+
+	while (strcmp((const char *)bytes + at, name) != 0)
+		at += STATE_FILE_HEAD + load_u64(bytes + at + 48);
+	return at;
+}
+
+/* Pieces of items that do not go together, with checksums that agree. */
+static void test_hostile_items(void **state)
+{
+	struct board *board = board_create(RAM, 1);
+	unsigned loaded = 0;
+	size_t size, at;
+	uint8_t *bytes;
+	int fd;
+
+	use(board);
+	hand_over(board, 3, "one");
+	fd = save(board);
+	bytes = read_all(fd, &size);
+	for (unsigned i = 0; i < test_scale(20, 40, 400); i++) {
+		struct board *other = board_create(RAM, 1);
+		unsigned which = (unsigned)random() % 12;
+		uint8_t *head;
+		uint64_t length;
+
+		at = section_start(bytes, "fw_cfg");
+		while (which--) {
+			size_t next = at + STATE_FILE_HEAD +
+				      load_u64(bytes + at + 48);
+
+			if (strcmp((char *)bytes + next, "fw_cfg") != 0)
+				break;
+			at = next;
+		}
+		length = load_u64(bytes + at + 48);
+		head = malloc(STATE_FILE_HEAD + length);
+		assert_non_null(head);
+		memcpy(head, bytes + at, STATE_FILE_HEAD + length);
+		head[STATE_FILE_HEAD + random() % 24] ^= 1 << random() % 8;
+		store_u32(head + 56, crc32c(0, head + STATE_FILE_HEAD, length));
+		store_u32(head + 60, crc32c(0, head, 60));
+		assert_int_equal(pwrite(fd, head, STATE_FILE_HEAD + length,
+					(off_t)at),
+				 STATE_FILE_HEAD + length);
+		loaded += !load(other, fd);
+		assert_int_equal(pwrite(fd, bytes + at,
+					STATE_FILE_HEAD + length, (off_t)at),
+				 STATE_FILE_HEAD + length);
+		free(head);
+		board_destroy(other);
+	}
+	/* A key that is another's, a file's name: that may be. */
+	assert_true(loaded < test_scale(20, 40, 400));
+	free(bytes);
+	close(fd);
+	board_destroy(board);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -466,6 +612,8 @@ int main(void)
 		cmocka_unit_test(test_other_machines),
 		cmocka_unit_test(test_newer_section),
 		cmocka_unit_test(test_hostile_values),
+		cmocka_unit_test(test_kernel_of_firmware),
+		cmocka_unit_test(test_hostile_items),
 	};
 
 	srandom(7);
