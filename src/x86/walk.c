@@ -108,9 +108,12 @@ bool walk_pdpte_is_valid(uint64_t pdpte, unsigned maxphyaddr)
 	return !(pdpte & ENTRY_P) || !(pdpte & reserved);
 }
 
-static uint64_t reserved_bits(const struct walk_paging *paging,
-			      const struct format *format, unsigned level,
-			      bool is_large)
+/* One copy for each format, so that what the format says is known to it. */
+#define PER_FORMAT static inline __attribute__((always_inline))
+
+PER_FORMAT uint64_t reserved_bits(const struct walk_paging *paging,
+				  const struct format *format, unsigned level,
+				  bool is_large)
 {
 	uint64_t bits = is_large ? format->reserved_large[level] :
 				   format->reserved[level];
@@ -185,16 +188,12 @@ bool walk_is_allowed(const struct walk_paging *paging,
 }
 
 /* `address` through the stages after `stage`, narrowing *page by them. */
-static bool pass_on(const struct walk *walk, unsigned stage, uint64_t address,
-		    const struct walk_access *access, struct walk_page *page,
-		    struct walk_fault *fault)
+static bool pass_further(const struct walk *walk, unsigned stage,
+			 uint64_t address, const struct walk_access *access,
+			 struct walk_page *page, struct walk_fault *fault)
 {
 	struct walk_page inner;
 
-	if (stage + 1 >= walk->count) {
-		page->gpa = address;
-		return true;
-	}
 	if (!walk->stage[stage + 1].translate(walk, stage + 1, address, access,
 					      &inner, fault))
 		return false;
@@ -206,10 +205,21 @@ static bool pass_on(const struct walk *walk, unsigned stage, uint64_t address,
 	return true;
 }
 
+PER_FORMAT bool pass_on(const struct walk *walk, unsigned stage,
+			uint64_t address, const struct walk_access *access,
+			struct walk_page *page, struct walk_fault *fault)
+{
+	if (stage + 1 >= walk->count) {
+		page->gpa = address;
+		return true;
+	}
+	return pass_further(walk, stage, address, access, page, fault);
+}
+
 /* Where a table entry of `stage` really is. */
-static bool locate_entry(const struct walk *walk, unsigned stage,
-			 uint64_t address, enum walk_kind kind, gpa_t *gpa,
-			 struct walk_fault *fault)
+PER_FORMAT bool locate_entry(const struct walk *walk, unsigned stage,
+			     uint64_t address, enum walk_kind kind, gpa_t *gpa,
+			     struct walk_fault *fault)
 {
 	struct walk_access access = {
 		.kind = kind,
@@ -225,10 +235,10 @@ static bool locate_entry(const struct walk *walk, unsigned stage,
 }
 
 /* Sets A in every entry of the trail, and D in the last one for a write. */
-static enum step set_flags(const struct walk *walk, unsigned stage,
-			   const struct format *format,
-			   const struct trail *trail, bool is_write,
-			   struct walk_fault *fault)
+PER_FORMAT enum step set_flags(const struct walk *walk, unsigned stage,
+			       const struct format *format,
+			       const struct trail *trail, bool is_write,
+			       struct walk_fault *fault)
 {
 	for (unsigned i = 0; i < trail->count; i++) {
 		uint64_t old = trail->entry[i].value;
@@ -249,8 +259,8 @@ static enum step set_flags(const struct walk *walk, unsigned stage,
 	return STEP_DONE;
 }
 
-static uint64_t page_frame(const struct format *format, uint64_t entry,
-			   uint64_t size)
+PER_FORMAT uint64_t page_frame(const struct format *format, uint64_t entry,
+			       uint64_t size)
 {
 	uint64_t frame = entry & format->address & ~(size - 1);
 
@@ -272,11 +282,11 @@ static enum step fail(const struct walk_paging *paging, unsigned stage,
 }
 
 /* Down the tables from `table`: the last entry and its page's size. */
-static enum step descend(const struct walk *walk, unsigned stage,
-			 const struct format *format, uint64_t table,
-			 uint64_t address, const struct walk_access *access,
-			 struct walk_page *page, struct trail *trail,
-			 struct walk_fault *fault)
+PER_FORMAT enum step descend(const struct walk *walk, unsigned stage,
+			     const struct format *format, uint64_t table,
+			     uint64_t address, const struct walk_access *access,
+			     struct walk_page *page, struct trail *trail,
+			     struct walk_fault *fault)
 {
 	const struct walk_paging *paging = walk->stage[stage].control;
 
@@ -321,12 +331,12 @@ static enum step descend(const struct walk *walk, unsigned stage,
 	}
 }
 
-static enum step walk_once(const struct walk *walk, unsigned stage,
-			   uint64_t address, const struct walk_access *access,
-			   struct walk_page *page, struct walk_fault *fault)
+PER_FORMAT enum step walk_once(const struct walk *walk, unsigned stage,
+			       const struct format *format, uint64_t address,
+			       const struct walk_access *access,
+			       struct walk_page *page, struct walk_fault *fault)
 {
 	const struct walk_paging *paging = walk->stage[stage].control;
-	const struct format *format = format_of(paging);
 	uint64_t table = paging->cr3 & format->address;
 	struct trail trail = { 0 };
 	enum step step;
@@ -383,7 +393,12 @@ bool walk_guest_paging(const struct walk *walk, unsigned stage,
 	if (!(paging->efer & EFER_LMA))
 		address = (uint32_t)address;
 	do {
-		step = walk_once(walk, stage, address, access, page, fault);
+		if (paging->efer & EFER_LMA)
+			step = walk_once(walk, stage, &format_4level, address,
+					 access, page, fault);
+		else
+			step = walk_once(walk, stage, format_of(paging),
+					 address, access, page, fault);
 	} while (step == STEP_AGAIN);
 	return step == STEP_DONE;
 }
