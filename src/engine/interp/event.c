@@ -330,6 +330,11 @@ static void count_event(struct interp *cpu, const struct cpu_event *event)
 			   1);
 }
 
+static bool is_traced(const struct interp *cpu)
+{
+	return cpu->vcpu && trace_is_on(&cpu->vcpu->vm->trace, TRACE_INTERRUPT);
+}
+
 static void trace_event(struct interp *cpu, const struct cpu_event *event)
 {
 	static const char *const kinds[] = {
@@ -341,7 +346,7 @@ static void trace_event(struct interp *cpu, const struct cpu_event *event)
 	struct vcpu *vcpu = cpu->vcpu;
 	char error[24] = "", cr2[32] = "";
 
-	if (!vcpu || !trace_is_on(&vcpu->vm->trace, TRACE_INTERRUPT))
+	if (!is_traced(cpu))
 		return;
 	if (cpu->leave)
 		cpu->leave(cpu);
@@ -356,12 +361,35 @@ static void trace_event(struct interp *cpu, const struct cpu_event *event)
 		  return_rip(cpu, event));
 }
 
+static void delivered(struct interp *cpu, const struct cpu_event *event)
+{
+	if (event->kind == CPU_EVENT_NMI)
+		cpu->s.nmi_is_blocked = true;
+	cpu->s.sti_shadow = false;
+	cpu->s.mov_ss_shadow = false;
+	cpu->end_block = true;
+}
+
+bool event_deliver_quick(struct interp *cpu, const struct cpu_event *event)
+{
+	/* #DB's leaves something in DR7, which modes are derived from. */
+	if (is_in(BIT(VECTOR_DB), event) || is_traced(cpu) ||
+	    !event_deliver_64(cpu, event, flags_image(cpu, event)))
+		return false;
+	commit_payload(cpu, event);
+	count_event(cpu, event);
+	delivered(cpu, event);
+	return true;
+}
+
 bool event_deliver(struct interp *cpu, const struct cpu_event *event)
 {
 	struct cpu_event current = *event;
 
-	count_event(cpu, event);
 	trace_event(cpu, event);
+	if (event_deliver_quick(cpu, event))
+		return true;
+	count_event(cpu, event);
 	commit_payload(cpu, &current);
 	while (!try_deliver(cpu, &current)) {
 		struct cpu_event second = cpu->pending;
@@ -373,10 +401,6 @@ bool event_deliver(struct interp *cpu, const struct cpu_event *event)
 		current = combine(&current, &second);
 		trace_event(cpu, &current);
 	}
-	if (event->kind == CPU_EVENT_NMI)
-		cpu->s.nmi_is_blocked = true;
-	cpu->s.sti_shadow = false;
-	cpu->s.mov_ss_shadow = false;
-	cpu->end_block = true;
+	delivered(cpu, event);
 	return true;
 }

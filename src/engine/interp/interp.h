@@ -381,6 +381,15 @@ void segment_load(struct interp *cpu, enum segment segment, uint16_t selector);
  */
 bool event_deliver(struct interp *cpu, const struct cpu_event *event);
 
+/*
+ * The same where all that is needed is in the TLB, to 64-bit code of CPL 0.
+ * False: nothing has happened, event_deliver has to. Raises no fault.
+ */
+bool event_deliver_quick(struct interp *cpu, const struct cpu_event *event);
+/* Its part that pushes the frame, with this image of RFLAGS: event64.c. */
+bool event_deliver_64(struct interp *cpu, const struct cpu_event *event,
+		      uint64_t flags);
+
 /* --- instructions --------------------------------------------------------- */
 
 struct interp_handler {

@@ -332,6 +332,144 @@ static void test_real_mode(void **state)
 	assert_int_equal(s->segment[SEG_CS].base, 0);
 }
 
+static void expect_segment(const struct cpu_segment *is,
+			   const struct cpu_segment *wanted)
+{
+	assert_int_equal(is->selector, wanted->selector);
+	assert_int_equal(is->attributes, wanted->attributes);
+	assert_int_equal(is->limit, wanted->limit);
+	assert_int_equal(is->base, wanted->base);
+}
+
+/* All that a delivery changes. */
+static void expect_state(const struct cpu_state *is,
+			 const struct cpu_state *wanted)
+{
+	assert_memory_equal(is->gpr, wanted->gpr, sizeof(is->gpr));
+	assert_int_equal(is->rip, wanted->rip);
+	assert_int_equal(is->rflags, wanted->rflags);
+	assert_int_equal(is->cr2, wanted->cr2);
+	expect_segment(&is->segment[SEG_CS], &wanted->segment[SEG_CS]);
+	expect_segment(&is->segment[SEG_SS], &wanted->segment[SEG_SS]);
+}
+
+/* The same event from a cold TLB, step by step, and from a warm one. */
+static void expect_the_same(struct world *w, const struct cpu_event *event)
+{
+	struct cpu_state before = w->cpu->s, slow;
+	uint8_t frame[64];
+	const uint8_t *top;
+
+	tlb_flush(w->cpu);
+	assert_false(event_deliver_quick(w->cpu, event));
+	expect_state(&w->cpu->s, &before);
+	assert_true(event_deliver(w->cpu, event));
+	slow = w->cpu->s;
+	top = w->ram + slow.gpr[RSP];
+	memcpy(frame, top, sizeof(frame));
+	memset(w->ram + slow.gpr[RSP], 0xcc, 40);
+
+	w->cpu->s = before;
+	interp_mode_changed(w->cpu);
+	assert_true(event_deliver_quick(w->cpu, event));
+	expect_state(&w->cpu->s, &slow);
+	assert_memory_equal(top, frame, event->has_error_code ? 48 : 40);
+}
+
+static void test_quick_delivery(void **state)
+{
+	struct world *w = *state;
+	const struct cpu_event fault = {
+		.is_valid = true,
+		.kind = CPU_EVENT_EXCEPTION,
+		.vector = VECTOR_PF,
+		.has_error_code = true,
+		.error_code = 6,
+		.payload = 0x123456789000,
+	};
+	const struct cpu_event interrupt = {
+		.is_valid = true,
+		.kind = CPU_EVENT_INTERRUPT,
+		.vector = 0x30,
+	};
+
+	for (unsigned cpl = 0; cpl <= 3; cpl += 3)
+		for (unsigned ist = 0; ist < 2; ist++) {
+			world_long_mode(w, cpl);
+			w->cpu->s.rflags |= RFLAGS_IF | RFLAGS_CF | RFLAGS_NT;
+			w->cpu->s.gpr[RSP] -= 3;
+			world_gate(w, VECTOR_PF, 0x8e, ist);
+			world_gate(w, 0x30, 0x8f, ist);
+			expect_the_same(w, &fault);
+			world_long_mode(w, cpl);
+			world_gate(w, 0x30, 0x8f, ist);
+			expect_the_same(w, &interrupt);
+		}
+}
+
+/* Whatever is not as usual is left to the long way, untouched. */
+static void expect_not_quick(struct world *w)
+{
+	const struct cpu_event event = {
+		.is_valid = true,
+		.kind = CPU_EVENT_EXCEPTION,
+		.vector = VECTOR_UD,
+	};
+	struct cpu_state before = w->cpu->s;
+
+	assert_false(event_deliver_quick(w->cpu, &event));
+	expect_state(&w->cpu->s, &before);
+}
+
+static void warm(struct world *w)
+{
+	const struct cpu_event event = {
+		.is_valid = true,
+		.kind = CPU_EVENT_EXCEPTION,
+		.vector = VECTOR_UD,
+	};
+
+	world_long_mode(w, 3);
+	assert_true(event_deliver(w->cpu, &event));
+	world_long_mode(w, 3);
+}
+
+static void test_not_quick(void **state)
+{
+	struct world *w = *state;
+	struct cpu_state *s = &w->cpu->s;
+
+	warm(w);
+	world_gate(w, VECTOR_UD, 0x0e, 0); /* not present */
+	expect_not_quick(w);
+	warm(w);
+	world_gate(w, VECTOR_UD, 0x8c, 0); /* a call gate's type */
+	expect_not_quick(w);
+	warm(w);
+	s->idtr.limit = VECTOR_UD * 16 + 14;
+	expect_not_quick(w);
+	warm(w);
+	s->gdtr.limit = WORLD_KERNEL_CODE + 6;
+	expect_not_quick(w);
+	warm(w);
+	s->tr.limit = 4 + 6;
+	expect_not_quick(w);
+	warm(w);
+	store_u64(w->ram + WORLD_TSS + 4, 1ull << 47);
+	expect_not_quick(w);
+	warm(w);
+	/* The frame lies on two pages. */
+	store_u64(w->ram + WORLD_TSS + 4, WORLD_STACK0 + 16);
+	expect_not_quick(w);
+	warm(w);
+	/* Accessed has to be set first. */
+	w->ram[WORLD_GDT + WORLD_KERNEL_CODE + 5] &= ~1;
+	expect_not_quick(w);
+	warm(w);
+	w->ram[WORLD_GDT + WORLD_KERNEL_CODE + 5] |= 4; /* conforming */
+	expect_not_quick(w);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -349,6 +487,8 @@ int main(void)
 		TEST(test_single_step),
 		TEST(test_protected_mode),
 		TEST(test_real_mode),
+		TEST(test_quick_delivery),
+		TEST(test_not_quick),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
