@@ -228,6 +228,7 @@ struct bt_stop {
 	uint8_t touches_vectors : 1;
 	uint8_t restores_flags : 1; /* to go on at `resume` */
 	uint8_t has_insn : 1; /* struct bt_stop_insn follows */
+	uint8_t faults_first : 1; /* a #PF of what missed is all that happens */
 } __attribute__((packed));
 
 struct bt_stop_insn {

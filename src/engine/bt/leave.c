@@ -52,6 +52,22 @@ static bool touches_vectors(const struct insn *insn)
 	}
 }
 
+/* A #PF of its memory operand goes before all else that it does: others may have
+ * an operand that is not aligned, mask it, or change the units' state first. */
+static bool faults_first(const struct insn *insn)
+{
+	switch (insn->op) {
+	case OP_MOVUPS:
+	case OP_MOVDQU:
+	case OP_VMOVUPS:
+	case OP_VMOVDQU:
+		return true;
+	default:
+		return insn_row(insn)->class == CLASS_GENERAL &&
+		       !(insn_row(insn)->attrs & ROW_ALIGN);
+	}
+}
+
 _Static_assert(sizeof(struct bt_stop) % _Alignof(struct bt_stop_insn) == 0,
 	       "one right behind the other");
 
@@ -76,6 +92,7 @@ static void emit_stop(struct translation *t, const struct cold *cold,
 		.touches_vectors = touches_vectors(insn),
 		.restores_flags = cold->restore_flags,
 		.has_insn = has_insn,
+		.faults_first = faults_first(insn),
 	};
 
 	while (has_insn && (uintptr_t)c->at % _Alignof(struct bt_stop_insn))

@@ -378,29 +378,64 @@ static const void *interpret(struct bt_vcpu *vcpu, const struct bt_stop *stop)
 }
 
 /*
- * True: the TLB holds [gva, +size) now, and did not before. False: there is no
- * page, it is not RAM, it has code and is written, or the operand is on two
- * pages. The interpreter does the access, or faults.
+ * FILLED: the TLB holds [gva, +size) now, and did not before. FILL_FAULT: the
+ * guest's tables forbid it. FILL_OTHER: it is not RAM, it has code and is
+ * written, or the operand is on two pages. The interpreter does the access, or
+ * faults.
  */
-static bool fill_tlb(struct bt_vcpu *vcpu, gva_t gva, unsigned size,
-		     enum mmu_access access)
+enum fill { FILLED, FILL_FAULT, FILL_OTHER };
+
+static enum fill fill_tlb(struct bt_vcpu *vcpu, gva_t gva, unsigned size,
+			  enum mmu_access access, struct walk_fault *fault)
 {
 	struct interp *cpu = &vcpu->cpu;
-	struct walk_fault fault;
 	struct mem_place found;
 
-	return gva_is_canonical(gva) &&
-	       (gva & ~PAGE_MASK) + size <= PAGE_SIZE &&
-	       !tlb_find(cpu, cpu->view, access, gva, 1) &&
-	       mmu_translate(cpu, gva, access, cpu->view, &found, &fault) &&
-	       tlb_find(cpu, cpu->view, access, gva, 1);
+	if (!gva_is_canonical(gva) || (gva & ~PAGE_MASK) + size > PAGE_SIZE ||
+	    tlb_find(cpu, cpu->view, access, gva, 1))
+		return FILL_OTHER;
+	if (!mmu_translate(cpu, gva, access, cpu->view, &found, fault))
+		return FILL_FAULT;
+	return tlb_find(cpu, cpu->view, access, gva, 1) ? FILLED : FILL_OTHER;
 }
 
-static bool fill_missed(struct bt_vcpu *vcpu, const struct bt_stop *stop)
+/* Where code of s.rip is known to start, if it is. */
+static const void *find_entry(struct bt_vcpu *vcpu)
 {
-	gva_t gva = vcpu->address ^ vcpu->cpu.tlb.generation[stop->is_upper];
+	uint64_t rip = vcpu->cpu.s.rip;
+	const struct bt_jump *jump;
 
-	return fill_tlb(vcpu, gva, stop->size, stop->access);
+	if (!is_translatable(&vcpu->cpu))
+		return NULL;
+	choose_flavour(vcpu);
+	jump = &vcpu->jump[bt_codes(&vcpu->flavour)][bt_jump_index(rip)];
+	return jump->rip == rip ? jump->code : NULL;
+}
+
+/*
+ * An access faults before anything else of its instruction, which is at s.rip:
+ * the handler's code. The tables need not be walked again for that.
+ */
+static const void *raise_page_fault(struct bt_vcpu *vcpu, gva_t gva,
+				    uint32_t error)
+{
+	struct interp *cpu = &vcpu->cpu;
+	const struct cpu_event event = {
+		.is_valid = true,
+		.kind = CPU_EVENT_EXCEPTION,
+		.vector = VECTOR_PF,
+		.has_error_code = true,
+		.error_code = error,
+		.payload = gva,
+	};
+	bool must_end = cpu->end_block;
+
+	if (vcpu->is_checked || !event_deliver_quick(cpu, &event))
+		interp_page_fault(cpu, gva, error);
+	cpu->instructions++;
+	/* An exception makes nothing deliverable that was not before. */
+	cpu->end_block = must_end;
+	return must_look(cpu) ? NULL : find_entry(vcpu);
 }
 
 /* REP MOVS and STOS: both operands' pages must be there at once. */
@@ -410,11 +445,14 @@ static bool fill_repeat(struct bt_vcpu *vcpu, const struct bt_stop *stop)
 	const struct insn *insn =
 		&((const struct bt_stop_insn *)(stop + 1))->insn;
 	unsigned size = insn->operand[0].size;
+	struct walk_fault fault;
 	bool is_filled = false;
 
 	if (insn->op == OP_MOVS)
-		is_filled = fill_tlb(vcpu, cpu->s.gpr[RSI], size, MMU_READ);
-	is_filled |= fill_tlb(vcpu, cpu->s.gpr[RDI], size, MMU_WRITE);
+		is_filled = fill_tlb(vcpu, cpu->s.gpr[RSI], size, MMU_READ,
+				     &fault) == FILLED;
+	is_filled |= fill_tlb(vcpu, cpu->s.gpr[RDI], size, MMU_WRITE, &fault) ==
+		     FILLED;
 	return is_filled &&
 	       tlb_find(cpu, cpu->view, MMU_WRITE, cpu->s.gpr[RDI], size) &&
 	       (insn->op != OP_MOVS ||
@@ -447,6 +485,28 @@ static bool fill_stack(struct bt_vcpu *vcpu)
 	return true;
 }
 
+/* An access missed the TLB: the same again, the handler of its #PF, or behind
+ * the instruction. */
+static const void *serve_miss(struct bt_vcpu *vcpu, const struct bt_stop *stop)
+{
+	gva_t gva = vcpu->address ^ vcpu->cpu.tlb.generation[stop->is_upper];
+	const void *retry = place(stop, stop->retry);
+	struct walk_fault fault;
+
+	if (!retry)
+		return interpret(vcpu, stop);
+	switch (fill_tlb(vcpu, gva, stop->size, stop->access, &fault)) {
+	case FILLED:
+		return retry;
+	case FILL_FAULT:
+		if (stop->faults_first)
+			return raise_page_fault(vcpu, gva, fault.error);
+		return interpret(vcpu, stop);
+	default:
+		return interpret(vcpu, stop);
+	}
+}
+
 /*
  * Where the code goes on after it stopped for one instruction: the access again,
  * behind what a function of ours has done, or wherever the interpreter says.
@@ -458,9 +518,7 @@ static const void *serve_stop(struct bt_vcpu *vcpu, enum bt_exit reason)
 
 	switch (reason) {
 	case BT_MISS:
-		if (retry && fill_missed(vcpu, stop))
-			return retry;
-		break;
+		return serve_miss(vcpu, stop);
 	case BT_REPEAT:
 		if (fill_repeat(vcpu, stop))
 			return retry;
