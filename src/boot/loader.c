@@ -241,6 +241,16 @@ static int unpack_file(struct boot *boot)
 	return 0;
 }
 
+static int refuse_unknown(const struct boot *boot)
+{
+	const char *reason = multiboot_why_not(&boot->kernel);
+
+	return boot_refuse(boot->kernel_path, -ENOEXEC, "%s",
+			   reason ? reason :
+				    "neither a Linux bzImage nor an ELF or "
+				    "multiboot kernel");
+}
+
 static int load_kernel(struct boot *boot)
 {
 	int error = open_file("kernel", boot->kernel_path, &boot->kernel);
@@ -256,9 +266,7 @@ static int load_kernel(struct boot *boot)
 	else if (elf_is_likely(&boot->kernel))
 		error = load_elf(boot);
 	else
-		error = boot_refuse(boot->kernel_path, -ENOEXEC,
-				    "neither a Linux bzImage nor an ELF or "
-				    "multiboot kernel");
+		error = refuse_unknown(boot);
 	if (error)
 		return error;
 	/* The low end: kernels run below the PCI hole and, with the 64-bit

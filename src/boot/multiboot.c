@@ -32,26 +32,34 @@
 #define FLAGS_MUST_BE_MET  BITS(15, 0)
 #define FLAG_HAS_ADDRESSES BIT(16)
 
-/* Finds the header; its offset, or -1. */
+/* Finds the header; its offset, or -1 with what is wrong with the first that
+ * looked like one, NULL where nothing did. */
 static long find_header(const struct boot_source *source,
-			uint8_t header[HEADER_LONG])
+			uint8_t header[HEADER_LONG], const char **why_not)
 {
 	uint8_t bytes[MULTIBOOT_SEARCH] = { 0 };
 	size_t size = MIN(source->size, sizeof(bytes));
 
+	*why_not = NULL;
 	if (!source_read(source, 0, bytes, size))
 		return -1;
 	for (size_t at = 0; at + HEADER_SHORT <= size; at += 4) {
 		uint32_t flags = load_u32(bytes + at + FLAGS);
 		uint32_t sum = load_u32(bytes + at + CHECKSUM);
 
-		if (load_u32(bytes + at) != HEADER_MAGIC ||
-		    HEADER_MAGIC + flags + sum != 0)
+		if (load_u32(bytes + at) != HEADER_MAGIC)
 			continue;
+		if (HEADER_MAGIC + flags + sum != 0) {
+			*why_not = "the checksum of its multiboot header is "
+				   "wrong";
+			continue;
+		}
 		memset(header, 0, HEADER_LONG);
 		memcpy(header, bytes + at, MIN(size - at, HEADER_LONG));
-		if ((flags & FLAG_HAS_ADDRESSES) && size - at < HEADER_LONG)
+		if ((flags & FLAG_HAS_ADDRESSES) && size - at < HEADER_LONG) {
+			*why_not = "truncated within its multiboot header";
 			return -1;
+		}
 		return (long)at;
 	}
 	return -1;
@@ -60,8 +68,17 @@ static long find_header(const struct boot_source *source,
 bool multiboot_is_likely(const struct boot_source *source)
 {
 	uint8_t header[HEADER_LONG];
+	const char *why_not;
 
-	return find_header(source, header) >= 0;
+	return find_header(source, header, &why_not) >= 0;
+}
+
+const char *multiboot_why_not(const struct boot_source *source)
+{
+	uint8_t header[HEADER_LONG];
+	const char *why_not;
+
+	return find_header(source, header, &why_not) < 0 ? why_not : NULL;
 }
 
 /*
@@ -117,13 +134,13 @@ const char *multiboot_parse(const struct boot_source *source,
 			    struct elf_image *image)
 {
 	uint8_t header[HEADER_LONG];
-	long at = find_header(source, header);
 	const char *reason;
+	long at = find_header(source, header, &reason);
 	uint32_t flags;
 
 	memset(image, 0, sizeof(*image));
 	if (at < 0)
-		return "no multiboot header";
+		return reason ? reason : "no multiboot header";
 	flags = load_u32(header + FLAGS);
 	if (flags & FLAGS_MUST_BE_MET & ~FLAGS_KNOWN)
 		return "its multiboot header asks for what nobody knows of";

@@ -20,6 +20,10 @@ struct memory;
 /* 3.1.1: a magic number and a checksum that agrees, 4-byte aligned. */
 bool multiboot_is_likely(const struct boot_source *source);
 
+/* Of a file that is not: why what looks like a header is none; NULL where
+ * nothing does. */
+const char *multiboot_why_not(const struct boot_source *source);
+
 /*
  * NULL, or why the kernel cannot be entered. `image` then says what is loaded
  * where, with the promises of elf_parse: from the header's own addresses if it

@@ -58,6 +58,59 @@ truncate -s 700M "$TMPDIR/huge"
 refused "an initrd larger than memory" "$TMPDIR/huge" \
 	--kernel "$cloud" --initrd "$TMPDIR/huge" -m 512M
 
+# multiboot FLAGS HEADER LOAD LOAD_END BSS_END ENTRY [CHECKSUM]: a kernel of
+# 8 KiB in one line of numbers, header first.
+multiboot() {
+	python3 - "$@" >"$TMPDIR/mb" <<-'end'
+		import struct, sys
+		flags, *addresses = [int(x, 0) for x in sys.argv[1:7]]
+		check = -(0x1badb002 + flags) & 0xffffffff
+		if len(sys.argv) > 7:
+		    check = int(sys.argv[7], 0)
+		head = struct.pack("<8I", 0x1badb002, flags, check, *addresses)
+		sys.stdout.buffer.write(head.ljust(8192, b"\xf4"))
+	end
+}
+multiboot 0x10003 0x80000000 0x80000000 0 0 0x80000040
+refused "multiboot: beyond memory" 'mb: needs 2049 MiB' --kernel "$TMPDIR/mb"
+multiboot 0x10003 0xfffff000 0xfffff000 0 0 0xfffff040
+refused "multiboot: past 4 GiB" 'mb: .*past 4 GiB' --kernel "$TMPDIR/mb"
+multiboot 0x10003 0x200000 0x200000 0 0xf0000000 0x200040
+refused "multiboot: zeroes beyond memory" 'mb: needs 3840 MiB' \
+	--kernel "$TMPDIR/mb"
+multiboot 0x10003 0x200000 0x200000 0x40000000 0 0x200040
+refused "multiboot: more than the file" 'mb: truncated' --kernel "$TMPDIR/mb"
+multiboot 0x10003 0x200000 0x200000 0x1ff000 0 0x200040
+refused "multiboot: an end before its start" 'ends before it starts' \
+	--kernel "$TMPDIR/mb"
+multiboot 0x10003 0x200000 0x200000 0 0 0x300000
+refused "multiboot: an entry outside" 'entry point' --kernel "$TMPDIR/mb"
+multiboot 0x10003 0x90000 0x90000 0 0 0x90040
+refused "multiboot: over the first MiB" 'below 1 MiB' --kernel "$TMPDIR/mb"
+multiboot 0x10003 0x200000 0x200000 0 0 0x200040 1
+refused "multiboot: a wrong checksum" 'checksum' --kernel "$TMPDIR/mb"
+multiboot 0x10003 0x200000 0x200000 0 0 0x200040
+head -c 30 "$TMPDIR/mb" >"$TMPDIR/short"
+refused "multiboot: half a header" 'truncated' --kernel "$TMPDIR/short"
+multiboot 0x10043 0x200000 0x200000 0 0 0x200040
+refused "multiboot: a wish nobody knows" 'nobody knows' --kernel "$TMPDIR/mb"
+multiboot 0x10003 0x200000 0x200000 0 0 0x200040
+truncate -s 300M "$TMPDIR/huge"
+refused "multiboot: modules larger than memory" 'huge: 300 MiB do not fit' \
+	--kernel "$TMPDIR/mb" --module "$TMPDIR/huge" -m 256M
+refused "multiboot: the second one too many" 'huge: 300 MiB do not fit' \
+	--kernel "$TMPDIR/mb" --module "$TMPDIR/huge,a" \
+	--module "$TMPDIR/huge,b" -m 512M
+: >"$TMPDIR/empty"
+refused "multiboot: an empty module" 'empty' --kernel "$TMPDIR/mb" \
+	--module "$TMPDIR/empty"
+arguments=()
+for ((i = 0; i < 40; i++)); do
+	arguments+=(--module "$TMPDIR/mb,$i")
+done
+refused "multiboot: forty modules" 'module: more than 32' --kernel "$TMPDIR/mb" \
+	"${arguments[@]}"
+
 line=$(head -c 5000 /dev/zero | tr '\0' x)
 refused "a command line of 5 kB" '(2047|2048|too long)' \
 	--kernel "$cloud" --append "$line"

@@ -103,6 +103,28 @@ static void test_header_lies_within_8_kib_and_aligned(void **state)
 	make_flat(&image, 0x100);
 	image.bytes[0x108]++; /* the checksum */
 	assert_false(multiboot_is_likely(&source));
+	assert_non_null(strstr(multiboot_why_not(&source), "checksum"));
+	/* Behind one that is none there may be a header. */
+	put_header(image.bytes + 0x200, 0);
+	assert_true(multiboot_is_likely(&source));
+	assert_null(multiboot_why_not(&source));
+	make_flat(&image, IMAGE_SIZE - 4);
+	assert_null(multiboot_why_not(&source));
+}
+
+/* Of a file that ends within its header. */
+static void test_short_file(void **state)
+{
+	struct image image;
+	struct boot_source source = { .fd = -1, .bytes = image.bytes };
+
+	make_flat(&image, 0x100);
+	for (source.size = 0x10c; source.size < 0x120; source.size++) {
+		assert_false(multiboot_is_likely(&source));
+		assert_non_null(
+			strstr(multiboot_why_not(&source), "truncated"));
+	}
+	assert_true(multiboot_is_likely(&source));
 }
 
 /* Each lie in a header that is otherwise right is found out. */
@@ -123,6 +145,12 @@ static void test_lies_are_refused(void **state)
 		{ 28, LOAD - 1, "entry point" },
 		{ 28, LOAD + 0x1800, "entry point" },
 		{ 28, 0, "entry point" },
+		{ 28, 0xffffffff, "entry point" },
+		{ 12, 0, "not where it says" },
+		{ 12, 0xffffffff, "not where it says" },
+		{ 16, 0xffffffff, "not where it says" },
+		{ 16, 0, "not where it says" },
+		{ 24, LOAD - 1, "memory ends" },
 	};
 	struct image image;
 
@@ -262,6 +290,7 @@ int main(void)
 		cmocka_unit_test(test_addresses_of_the_header),
 		cmocka_unit_test(test_zero_ends_mean_the_file_and_no_bss),
 		cmocka_unit_test(test_header_lies_within_8_kib_and_aligned),
+		cmocka_unit_test(test_short_file),
 		cmocka_unit_test(test_lies_are_refused),
 		cmocka_unit_test(test_elf_of_either_class),
 		cmocka_unit_test(test_information),
