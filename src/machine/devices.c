@@ -310,6 +310,15 @@ static int create_pci_testdev(struct pc *pc)
 	return pci_testdev_init(&pc->pci_testdev, &pc->pci, PCI_TESTDEV);
 }
 
+#define PCI_EDU PCI_DEVFN(2, 0)
+
+static int create_pci_edu(struct pc *pc)
+{
+	if (!pc->host.has_testdev)
+		return 0;
+	return pci_edu_init(&pc->pci_edu, &pc->pci, PCI_EDU);
+}
+
 static void on_reset(void *argument)
 {
 	pc_do_firmware_work(argument);
@@ -356,6 +365,7 @@ const struct pc_device pc_devices[] = {
 	{ "fw_cfg", create_fw_cfg },
 	{ "testdev", create_testdev },
 	{ "pci-testdev", create_pci_testdev },
+	{ "edu", create_pci_edu },
 	{ "firmware-work", create_firmware_work },
 	{ NULL },
 };

@@ -18,6 +18,7 @@
 #include "chip/mc146818.h"
 #include "chip/ns16550.h"
 #include "chip/pam.h"
+#include "chip/pci_edu.h"
 #include "chip/pci_testdev.h"
 #include "chip/pflash.h"
 #include "chip/q35.h"
@@ -53,6 +54,7 @@ struct pc {
 	struct fw_cfg fw_cfg;
 	struct testdev testdev;
 	struct pci_testdev pci_testdev;
+	struct pci_edu pci_edu;
 	struct device firmware_work; /* what firmware would do after RESET# */
 };
 
