@@ -14,45 +14,21 @@ bool is_stack_operand(const struct translation *t, const struct insn *insn)
 	       insn->seg < SEG_FS && insn->adsize == t->word;
 }
 
-/* In the order of how seldom compilers use them. R12 has no short form as an
- * index base, RSP, R10 and R11 are not in registers of their own. */
-static const uint8_t spares[] = { R15, R14, R13, R9, R8, RBX, RBP, RSI, RDI };
-
-unsigned spare_register(uint32_t used)
-{
-	for (unsigned i = 0; i < sizeof(spares); i++)
-		if (!(used & BIT(spares[i])))
-			return spares[i];
-	return NO_REGISTER;
-}
-
-static bool in_memory(unsigned reg)
-{
-	return reg == R10 || reg == R11;
-}
-
-static unsigned host_register(unsigned reg)
-{
-	return reg == RSP ? GUEST_RSP : reg;
-}
-
-static void emit_constant_address(struct translation *t, unsigned i)
+static uint64_t constant_address(const struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
 	uint64_t address = (uint64_t)insn->disp;
 
 	if (insn->base == INSN_REG_RIP)
 		address += insn_rip(t, i) + insn->len;
-	if (insn->adsize == 4)
-		address = (uint32_t)address;
-	code_constant(&t->c, SCRATCH, address);
+	return insn->adsize == 4 ? (uint32_t)address : address;
 }
 
+/* to = the sum, of 32 bits unless `wide`. */
 static void emit_sum(struct translation *t, const struct insn *insn,
-		     unsigned spare)
+		     unsigned to, bool wide)
 {
 	struct code *c = &t->c;
-	bool wide = insn->adsize == 8;
 	bool has_base = insn->base != INSN_REG_NONE;
 	bool has_index = insn->index != INSN_REG_NONE;
 	unsigned base = NO_REGISTER, index = NO_REGISTER;
@@ -65,40 +41,55 @@ static void emit_sum(struct translation *t, const struct insn *insn,
 		code_load(c, SCRATCH, FIELD_GPR(insn->base));
 		base = SCRATCH;
 	}
-	if (!has_index || !in_memory(insn->index)) {
-		code_lea_full(c, wide, SCRATCH, base, index, insn->scale,
-			      (int32_t)insn->disp);
-		return;
+	if (has_index && in_memory(insn->index)) {
+		code_load(c, SPARE, FIELD_GPR(insn->index));
+		index = SPARE;
 	}
-	if (base != SCRATCH) {
-		code_load(c, SCRATCH, FIELD_GPR(insn->index));
-		code_lea_full(c, wide, SCRATCH, base, SCRATCH, insn->scale,
+	if (index != NO_REGISTER || insn->disp)
+		code_lea_full(c, wide, to, base, index, insn->scale,
 			      (int32_t)insn->disp);
-		return;
-	}
-	code_store(c, FIELD(spill[1]), spare);
-	code_load(c, spare, FIELD_GPR(insn->index));
-	code_lea_full(c, wide, SCRATCH, SCRATCH, spare, insn->scale,
-		      (int32_t)insn->disp);
-	code_load(c, spare, FIELD(spill[1]));
+	else if (base != to || !wide)
+		code_rr(c, wide, 0x89, to, base);
 }
 
-void emit_address(struct translation *t, unsigned i, unsigned spare)
+static bool is_constant_address(const struct insn *insn)
+{
+	return insn->base == INSN_REG_RIP ||
+	       (insn->base == INSN_REG_NONE && insn->index == INSN_REG_NONE);
+}
+
+void emit_address(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
 
 	t->retry = code_here(&t->c);
-	if (insn->base == INSN_REG_RIP ||
-	    (insn->base == INSN_REG_NONE && insn->index == INSN_REG_NONE))
-		emit_constant_address(t, i);
+	if (is_constant_address(insn))
+		code_constant(&t->c, SCRATCH, constant_address(t, i));
 	else
-		emit_sum(t, insn, spare);
-	/* ADD to the address: SDM 1, 3.3.7. LEA knows no segment. */
-	if (insn->seg >= SEG_FS && insn->op != OP_LEA)
+		emit_sum(t, insn, SCRATCH, insn->adsize == 8);
+	if (insn->seg >= SEG_FS) /* ADD to the address: SDM 1, 3.3.7 */
 		code_gs(&t->c, t->wide, 0x03, SCRATCH,
 			FIELD(cpu.s.segment[0].base) +
 				insn->seg *
 					(uint32_t)sizeof(struct cpu_segment));
+}
+
+void emit_lea(struct translation *t, unsigned i)
+{
+	const struct insn *insn = &t->insn[i];
+	const struct operand *operand = &insn->operand[0];
+	unsigned to = host_register(operand->reg);
+	bool wide = insn->adsize == 8 && operand->size == 8;
+	uint64_t address = constant_address(t, i);
+
+	if (in_memory(operand->reg))
+		to = SCRATCH;
+	if (!is_constant_address(insn))
+		emit_sum(t, insn, to, wide);
+	else
+		code_constant(&t->c, to, wide ? address : (uint32_t)address);
+	if (to == SCRATCH)
+		code_store(&t->c, FIELD_GPR(operand->reg), SCRATCH);
 }
 
 /* To the slow path: on a condition, or always. */
@@ -123,12 +114,9 @@ static bool is_likely_upper(const struct translation *t)
 		(t->flavour.view == MMU_SUPERVISOR && !t->flavour.has_smap));
 }
 
-static void slow(struct translation *t, unsigned condition, unsigned i,
-		 unsigned spilled)
+static void slow(struct translation *t, unsigned condition, unsigned i)
 {
-	uint8_t *branch = branch_slow(t, condition);
-
-	cold_add(t, COLD_INTERPRET, branch, insn_rip(t, i))->spilled = spilled;
+	cold_add(t, COLD_INTERPRET, branch_slow(t, condition), insn_rip(t, i));
 }
 
 /* Where the comparison of emit_translate fails. */
@@ -139,13 +127,11 @@ static void miss(struct translation *t, unsigned i, const struct cold *model)
 	if (bt_stress_hits(&t->bt->stress, STRESS_SLOW, 1)) {
 		code_u8(&t->c, 0xe9);
 		code_u32(&t->c, 0);
-		cold_add(t, COLD_INTERPRET, t->c.at - 4, insn_rip(t, i))
-			->spilled = model->spilled;
+		cold_add(t, COLD_INTERPRET, t->c.at - 4, insn_rip(t, i));
 		return;
 	}
 	cold = cold_add(t, COLD_MISS, code_jcc_forward(&t->c, COND_A),
 			insn_rip(t, i));
-	cold->spilled = model->spilled;
 	cold->access = model->access;
 	cold->size = model->size;
 	cold->is_upper = model->is_upper;
@@ -154,8 +140,7 @@ static void miss(struct translation *t, unsigned i, const struct cold *model)
 }
 
 void emit_translate(struct translation *t, unsigned i, unsigned size,
-		    enum mmu_access access, unsigned spare, bool reload,
-		    unsigned alignment)
+		    enum mmu_access access, unsigned alignment)
 {
 	struct code *c = &t->c;
 	uint32_t table =
@@ -164,18 +149,16 @@ void emit_translate(struct translation *t, unsigned i, unsigned size,
 			(uint32_t)sizeof(struct tlb_entry);
 
 	const struct cold model = {
-		.spilled = spare,
 		.access = (uint8_t)access,
 		.size = (uint8_t)size,
 		.is_upper = is_likely_upper(t),
 	};
 
 	_Static_assert(sizeof(struct tlb_entry) == 16, "index shifted by 8");
-	code_store(c, FIELD(spill[0]), spare);
-	code_rr(c, OP_SIZE_32, 0x89, spare, SCRATCH);
-	code_shr32(c, spare, PAGE_SHIFT - 4);
-	code_group1(c, OP_SIZE_32, 4, spare, (TLB_ENTRIES - 1) << 4);
-	code_gs_indexed(c, 0x33, SCRATCH, spare,
+	code_rr(c, OP_SIZE_32, 0x89, SPARE, SCRATCH);
+	code_shr32(c, SPARE, PAGE_SHIFT - 4);
+	code_group1(c, OP_SIZE_32, 4, SPARE, (TLB_ENTRIES - 1) << 4);
+	code_gs_indexed(c, 0x33, SCRATCH, SPARE,
 			table + offsetof(struct tlb_entry, tag));
 	code_gs(c, OP_SIZE_64, 0x33, SCRATCH,
 		model.is_upper ? FIELD(cpu.tlb.generation[1]) :
@@ -188,12 +171,10 @@ void emit_translate(struct translation *t, unsigned i, unsigned size,
 		code_u8(c, 0xf7);
 		code_u8(c, 0xc2);
 		code_u32(c, alignment - 1);
-		slow(t, COND_NE, i, spare);
+		slow(t, COND_NE, i);
 	}
-	code_gs_indexed(c, 0x03, SCRATCH, spare,
+	code_gs_indexed(c, 0x03, SCRATCH, SPARE,
 			table + offsetof(struct tlb_entry, host));
-	if (reload)
-		code_load(c, spare, FIELD(spill[0]));
 }
 
 uint8_t *emit_stack_check(struct translation *t, unsigned size)

@@ -124,13 +124,9 @@ static void emit_push_return(struct translation *t, unsigned i, uint64_t rip)
 		code_u8(c, 0xc7);
 		code_u8(c, 0x02);
 		code_u32(c, (uint32_t)rip);
-	} else { /* in two halves: nobody is to see it half, but who looks? */
-		code_store(c, FIELD(spill[0]), RAX);
-		code_constant(c, RAX, rip);
-		code_u8(c, 0x49); /* mov [r10], rax */
-		code_u8(c, 0x89);
-		code_u8(c, 0x02);
-		code_load(c, RAX, FIELD(spill[0]));
+	} else {
+		code_constant(c, SPARE, rip);
+		CODE(c, 0x4d, 0x89, 0x0a); /* mov [r10], r9 */
 	}
 	code_lea_sized(c, t->wide, GUEST_RSP, GUEST_RSP, -(int)t->word);
 }
@@ -233,21 +229,20 @@ static void emit_target(struct translation *t, unsigned i)
 	const struct operand *operand = &insn->operand[0];
 	struct code *c = &t->c;
 	uint8_t *retry = code_here(c);
-	unsigned spare = spare_register(insn_registers(insn));
 
 	if (operand->kind == OPND_REG) {
-		if (operand->reg == R10 || operand->reg == R11)
+		if (in_memory(operand->reg))
 			code_load(c, SCRATCH, FIELD_GPR(operand->reg));
 		else
 			code_rr(c, t->wide, 0x89, SCRATCH,
-				operand->reg == RSP ? GUEST_RSP : operand->reg);
+				host_register(operand->reg));
 		return;
 	}
-	emit_address(t, i, spare);
+	emit_address(t, i);
 	if (is_stack_operand(t, insn))
 		emit_translate_stack(t, i, t->word, retry);
 	else
-		emit_translate(t, i, t->word, MMU_READ, spare, true, 1);
+		emit_translate(t, i, t->word, MMU_READ, 1);
 	code_u8(c, 0x45 | t->wide << 3); /* mov r10, [r10] */
 	code_u8(c, 0x8b);
 	code_u8(c, 0x12);
@@ -306,7 +301,6 @@ struct cold *cold_add(struct translation *t, enum cold_kind kind,
 		.kind = kind,
 		.branch = branch,
 		.rip = rip,
-		.spilled = NO_REGISTER,
 	};
 	return cold;
 }

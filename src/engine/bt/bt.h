@@ -11,10 +11,10 @@
  *
  * Registers in translated code (32-bit guest code has only the first eight,
  * whose upper halves mean nothing):
- *	guest RAX RCX RDX RBX RBP RSI RDI R8 R9 R12..R15   the same register
+ *	guest RAX RCX RDX RBX RBP RSI RDI R8 R12..R15      the same register
  *	guest RSP                                          R11
- *	guest R10, R11                                     s.gpr[], in memory
- *	R10                                                scratch
+ *	guest R9, R10, R11                                 s.gpr[], in memory
+ *	R9, R10                                            scratch
  *	host RSP                                           the shadow stack
  *	GS base                                            struct bt_vcpu
  *	x87 to AVX                                         the guest's
@@ -383,9 +383,9 @@ struct bt_stubs {
 	uint8_t *interpret; /* flags saved; R10: struct bt_stop */
 	uint8_t *interpret_here; /* flags saved; s.rip is set */
 	uint8_t *interpret_at; /* flags saved; R10: s.rip */
-	/* By view, write, index register. Flags saved, R10: struct bt_stop;
-	 * address is what the comparison left. */
-	uint8_t *miss[MMU_VIEWS][2][16];
+	/* By view, write. Flags saved; R9: the index, R10: what the comparison
+	 * left; struct bt_stop's place in the cache is pushed. */
+	uint8_t *miss[MMU_VIEWS][2];
 	uint8_t *missed_page; /* its end: BT_MISS */
 	uint8_t *go_on; /* to `resume`, with flags in RFLAGS */
 	uint8_t *repeat_miss; /* flags saved; stop is set */
@@ -571,7 +571,7 @@ void bt_stubs_make(struct bt_vm *bt);
 struct code;
 
 void bt_miss_stub_make(struct code *c, struct bt_vm *bt, unsigned view,
-		       bool is_write, unsigned index);
+		       bool is_write);
 
 /* --- string.c --------------------------------------------------------------- */
 

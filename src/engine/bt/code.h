@@ -19,8 +19,22 @@ struct code {
 	ptrdiff_t delta;
 };
 
-#define GUEST_RSP    R11
-#define SCRATCH	     R10
+#define GUEST_RSP R11
+#define SCRATCH	  R10
+/* A second one: what uses it is no two of the functions here and in access.c
+ * whose comments name it. */
+#define SPARE R9
+
+/* Where guest registers are: in memory, or in which register. */
+static inline bool in_memory(unsigned guest)
+{
+	return guest >= R9 && guest <= R11;
+}
+
+static inline unsigned host_register(unsigned guest)
+{
+	return guest == RSP ? GUEST_RSP : guest;
+}
 
 #define FIELD(name)  ((uint32_t)offsetof(struct bt_vcpu, name))
 #define FIELD_GPR(n) ((uint32_t)(offsetof(struct bt_vcpu, cpu.s.gpr) + 8 * (n)))
@@ -368,26 +382,25 @@ static inline void code_compare_indexed(struct code *c, uint32_t field,
 	code_u32(c, value);
 }
 
-/* Flags from RFLAGS to the vCPU; R10 goes, all others stay. */
+/* Flags from RFLAGS to the vCPU; SPARE goes. */
 static inline void code_save_flags(struct code *c)
 {
-	code_move(c, SCRATCH, RAX);
+	code_move(c, SPARE, RAX);
 	code_u8(c, 0x9f); /* lahf */
 	code_u8(c, 0x0f); /* seto al */
 	code_u8(c, 0x90);
 	code_u8(c, 0xc0);
-	code_store(c, FIELD(flags), RAX);
-	code_move(c, RAX, SCRATCH);
+	code_gs(c, OP_SIZE_32, 0x89, RAX, FIELD(flags));
+	code_move(c, RAX, SPARE);
 }
 
-/* And back; all registers stay. */
-
+/* And back; SPARE goes. */
 static inline void code_restore_flags(struct code *c)
 {
-	code_store(c, FIELD(spill[2]), RAX);
-	code_load(c, RAX, FIELD(flags));
+	code_move(c, SPARE, RAX);
+	code_gs(c, OP_SIZE_32, 0x8b, RAX, FIELD(flags));
 	code_u8(c, 0x04); /* add al, 127: OF where SETO gave 1 */
 	code_u8(c, 0x7f);
 	code_u8(c, 0x9e); /* sahf */
-	code_load(c, RAX, FIELD(spill[2]));
+	code_move(c, RAX, SPARE);
 }

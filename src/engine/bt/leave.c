@@ -18,6 +18,23 @@ static uint8_t *emit_lea_stop(struct code *c)
 	return c->at - 4;
 }
 
+/* push imm32: the record's place in the cache, below the shadow stack's top; and
+ * in a stub, from there. SCRATCH and SPARE go. */
+static uint8_t *emit_push_stop(struct code *c)
+{
+	CODE(c, 0x68, 0, 0, 0, 0);
+	return c->at - 4;
+}
+
+static void pop_stop(struct code *c, const struct bt_vm *bt)
+{
+	CODE(c, 0x41, 0x58 | (SPARE & 7));
+	CODE(c, 0x4c, 0x8d, 0x15); /* lea r10, [rip + ..] */
+	code_rel32(c, bt->executable);
+	code_rr(c, OP_SIZE_64, 0x01, SCRATCH, SPARE);
+	code_store(c, FIELD(stop), SCRATCH);
+}
+
 static unsigned insn_at(const struct translation *t, uint64_t rip)
 {
 	unsigned i = 0;
@@ -71,17 +88,20 @@ static bool faults_first(const struct insn *insn)
 _Static_assert(sizeof(struct bt_stop) % _Alignof(struct bt_stop_insn) == 0,
 	       "one right behind the other");
 
-/* The record, and `lea` that leads to it. */
-static void emit_stop(struct translation *t, const struct cold *cold,
-		      uint8_t *lea, bool has_insn)
+/* The record. Without its instruction, which seldom needs to be done, that is
+ * decoded when it must. */
+static uint8_t *emit_stop(struct translation *t, const struct cold *cold)
 {
 	unsigned i = insn_at(t, cold->rip);
 	const struct insn *insn = &t->insn[i];
+	/* The copies of the block's bytes end with its page. */
+	bool has_insn = cold->kind == COLD_RECORD ||
+			(t->interpreted & BIT(i)) ||
+			t->offset[i] + insn->len > t->room;
 	struct code *c = &t->c;
 	struct bt_stop stop;
+	uint8_t *at;
 
-	/* The copies of the block's bytes end with its page. */
-	has_insn |= t->offset[i] + insn->len > t->room;
 	stop = (struct bt_stop){
 		.rip = cold->rip,
 		.bytes = t->block->bytes + t->offset[i],
@@ -97,7 +117,7 @@ static void emit_stop(struct translation *t, const struct cold *cold,
 
 	while (has_insn && (uintptr_t)c->at % _Alignof(struct bt_stop_insn))
 		code_u8(c, 0x90);
-	code_land(c, lea);
+	at = c->at;
 	stop.resume = from_here(c, cold->resume);
 	stop.retry = from_here(c, cold->retry);
 	code_bytes(c, (const uint8_t *)&stop, sizeof(stop));
@@ -107,18 +127,25 @@ static void emit_stop(struct translation *t, const struct cold *cold,
 		code_bytes(c, (const uint8_t *)&fn, sizeof(fn));
 		code_bytes(c, (const uint8_t *)insn, sizeof(*insn));
 	}
+	return at;
+}
+
+/* The same for a LEA with that displacement. */
+static void emit_stop_at(struct translation *t, const struct cold *cold,
+			 uint8_t *lea)
+{
+	uint8_t *stop = emit_stop(t, cold);
+
+	store_u32(lea, (uint32_t)(stop - (lea + 4)));
 }
 
 void emit_cold_interpret(struct translation *t, const struct cold *cold)
 {
 	struct code *c = &t->c;
-	uint8_t *lea;
+	uint8_t *lea = emit_lea_stop(c);
 
-	if (cold->spilled != NO_REGISTER)
-		code_load(c, cold->spilled, FIELD(spill[0]));
-	lea = emit_lea_stop(c);
 	code_jump(c, t->bt->stubs.interpret);
-	emit_stop(t, cold, lea, cold->spilled == NO_REGISTER);
+	emit_stop_at(t, cold, lea);
 }
 
 /* It may hit with the generation of the half that was not expected: between
@@ -141,16 +168,15 @@ static void emit_other_half(struct translation *t, struct cold *cold)
 void emit_cold_miss(struct translation *t, struct cold *cold)
 {
 	struct code *c = &t->c;
-	uint8_t *lea;
+	uint8_t *push;
 
 	if (t->flavour.view == MMU_SUPERVISOR && !t->flavour.is_32)
 		emit_other_half(t, cold);
-	code_store(c, FIELD(address), SCRATCH);
-	lea = emit_lea_stop(c);
-	code_jump(c,
-		  t->bt->stubs.miss[t->flavour.view][cold->access == MMU_WRITE]
-				   [cold->spilled]);
-	emit_stop(t, cold, lea, false);
+	push = emit_push_stop(c);
+	code_jump(
+		c,
+		t->bt->stubs.miss[t->flavour.view][cold->access == MMU_WRITE]);
+	store_u32(push, (uint32_t)(emit_stop(t, cold) - t->bt->writable));
 }
 
 /* What the comparison left is the address ^ page. */
@@ -162,31 +188,29 @@ void emit_cold_stack(struct translation *t, const struct cold *cold)
 	code_store(c, FIELD(address), SCRATCH);
 	lea = emit_lea_stop(c);
 	code_jump(c, t->bt->stubs.stack_refill[t->flavour.view]);
-	emit_stop(t, cold, lea, false);
+	emit_stop_at(t, cold, lea);
 }
 
 /* For stubs that do an instruction: only the record, for their cold->branch. */
 void emit_cold_record(struct translation *t, const struct cold *cold)
 {
-	emit_stop(t, cold, cold->branch, true);
+	emit_stop_at(t, cold, cold->branch);
 }
 
 /* --- stubs ------------------------------------------------------------------ */
 
 void bt_miss_stub_make(struct code *c, struct bt_vm *bt, unsigned view,
-		       bool is_write, unsigned index)
+		       bool is_write)
 {
 	enum mmu_access access = is_write ? MMU_WRITE : MMU_READ;
 	uint32_t table = FIELD(cpu.tlb.entry[0][0][0]) +
 			 ((view * MMU_ACCESSES + access) * TLB_ENTRIES) *
 				 (uint32_t)sizeof(struct tlb_entry);
 
-	bt->stubs.miss[view][is_write][index] = code_here(c);
-	code_store(c, FIELD(stop), SCRATCH);
-	code_load(c, SCRATCH, FIELD(address));
-	code_gs_indexed(c, 0x33, SCRATCH, index,
+	bt->stubs.miss[view][is_write] = code_here(c);
+	code_gs_indexed(c, 0x33, SCRATCH, SPARE,
 			table + offsetof(struct tlb_entry, tag));
 	code_store(c, FIELD(address), SCRATCH);
-	code_load(c, index, FIELD(spill[0]));
+	pop_stop(c, bt);
 	code_jump(c, bt->stubs.missed_page);
 }

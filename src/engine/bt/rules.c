@@ -129,9 +129,20 @@ struct temporary {
 
 struct temporaries {
 	unsigned count;
-	struct temporary entry[2];
+	struct temporary entry[3];
 	struct insn_rename rename;
 };
+
+/* In the order of how seldom compilers use them. */
+static uint8_t borrowed_register(uint32_t used)
+{
+	static const uint8_t order[] = { R15, R14, R13, R8, RBX };
+	unsigned i = 0;
+
+	while (used & BIT(order[i]))
+		i++;
+	return order[i];
+}
 
 static void add_temporary(struct temporaries *temps, uint8_t guest,
 			  bool is_written, bool scratch_is_free, uint32_t *used)
@@ -146,11 +157,12 @@ static void add_temporary(struct temporaries *temps, uint8_t guest,
 	}
 	entry = &temps->entry[temps->count++];
 	*entry = (struct temporary){ .guest = guest, .is_written = is_written };
-	if (scratch_is_free && temps->rename.to[R10] != SCRATCH &&
-	    temps->rename.to[R11] != SCRATCH) {
+	if (temps->count == 1) {
+		entry->host = SPARE;
+	} else if (temps->count == 2 && scratch_is_free) {
 		entry->host = SCRATCH;
 	} else {
-		entry->host = (uint8_t)spare_register(*used);
+		entry->host = borrowed_register(*used);
 		entry->is_spilled = true;
 		*used |= BIT(entry->host);
 	}
@@ -166,13 +178,11 @@ static void find_temporaries(const struct insn *insn, bool has_memory,
 	for (unsigned i = 0; i < 16; i++)
 		temps->rename.to[i] = (uint8_t)i;
 	temps->rename.to[RSP] = GUEST_RSP;
-	temps->rename.to[R10] = temps->rename.to[R11] = NO_REGISTER;
 	temps->rename.base = SCRATCH;
 	for (unsigned i = 0; i < insn->nops; i++) {
 		const struct operand *operand = &insn->operand[i];
 
-		if (operand->kind == OPND_REG &&
-		    (operand->reg == R10 || operand->reg == R11))
+		if (operand->kind == OPND_REG && in_memory(operand->reg))
 			add_temporary(temps, operand->reg,
 				      operand->access & ACCESS_W, !has_memory,
 				      &used);
@@ -206,49 +216,21 @@ static void store_temporaries(struct translation *t,
 
 /* --- instructions as they are ---------------------------------------------- */
 
-/* Those in registers of their own that can be an index without a SIB byte. */
-#define LOADABLE \
-	(0xffff & ~(uint32_t)(BIT(RSP) | BIT(R10) | BIT(R11) | BIT(R12)))
-
-/* A register that is only written, whole, by a load: it can be spared. */
-static unsigned loaded_register(const struct insn *insn)
-{
-	const struct operand *to = &insn->operand[0];
-	uint32_t address = 0;
-
-	if (insn->op != OP_MOV && insn->op != OP_MOVZX &&
-	    insn->op != OP_MOVSX && insn->op != OP_MOVSXD)
-		return NO_REGISTER;
-	if (to->kind != OPND_REG || to->size < 4 || to->reg > R15)
-		return NO_REGISTER;
-	if (insn->base < 16)
-		address |= BIT(insn->base);
-	if (insn->index < 16)
-		address |= BIT(insn->index);
-	if (address & BIT(to->reg))
-		return NO_REGISTER;
-	return LOADABLE & BIT(to->reg) ? to->reg : NO_REGISTER;
-}
-
 void emit_operand_address(struct translation *t, unsigned i,
 			  const struct operand *memory)
 {
 	const struct insn *insn = &t->insn[i];
 	uint8_t *retry = code_here(&t->c);
-	unsigned spare = loaded_register(insn);
-	bool reload = spare == NO_REGISTER;
 	unsigned alignment = insn_row(insn)->attrs & ROW_ALIGN ? memory->size :
 								 1;
 
-	if (reload)
-		spare = spare_register(insn_registers(insn));
-	emit_address(t, i, spare);
+	emit_address(t, i);
 	if (is_stack_operand(t, insn) && alignment == 1)
 		emit_translate_stack(t, i, memory->size, retry);
 	else
 		emit_translate(t, i, memory->size,
 			       memory->access & ACCESS_W ? MMU_WRITE : MMU_READ,
-			       spare, reload, alignment);
+			       alignment);
 }
 
 /* The host register that DIV divides by; NO_REGISTER: memory. */
@@ -305,14 +287,14 @@ static void emit_carried(struct translation *t, unsigned i)
 	}
 	if (insn->op == OP_DIV || insn->op == OP_IDIV)
 		need_flags_saved(t, kept);
+	if (read || (written && kept))
+		need_flags_in_rflags(t);
 	load_temporaries(t, &temps);
 	if ((insn->op == OP_DIV || insn->op == OP_IDIV) &&
 	    !emit_divide_check(t, i, divisor(insn, &temps))) {
 		emit_interpret(t, i);
 		return;
 	}
-	if (read || (written && kept))
-		need_flags_in_rflags(t);
 	if (temps.rename.base != SCRATCH) {
 		code_store(&t->c, FIELD(spill[0]), temps.rename.base);
 		code_move(&t->c, temps.rename.base, SCRATCH);
@@ -323,26 +305,6 @@ static void emit_carried(struct translation *t, unsigned i)
 	if (written)
 		t->flags = FLAGS_IN_RFLAGS;
 	store_temporaries(t, &temps);
-}
-
-/* --- LEA -------------------------------------------------------------------- */
-
-static void emit_lea(struct translation *t, unsigned i)
-{
-	const struct insn *insn = &t->insn[i];
-	const struct operand *to = &insn->operand[0];
-
-	if (to->size < 4 || insn->adsize < 4) {
-		emit_interpret(t, i);
-		return;
-	}
-	emit_address(t, i, spare_register(insn_registers(insn)));
-	if (to->size == 4) /* zero-extends */
-		code_rr(&t->c, OP_SIZE_32, 0x89, SCRATCH, SCRATCH);
-	if (to->reg == R10 || to->reg == R11)
-		code_store(&t->c, FIELD_GPR(to->reg), SCRATCH);
-	else
-		code_move(&t->c, to->reg == RSP ? GUEST_RSP : to->reg, SCRATCH);
 }
 
 /* --- all --------------------------------------------------------------------- */
@@ -402,8 +364,11 @@ bool emit_insn(struct translation *t, unsigned i)
 	case CARRIED_NOT:
 		break;
 	}
-	if (insn->op == OP_LEA)
+	if (insn->op == OP_LEA && insn->operand[0].size >= 4 &&
+	    insn->adsize >= 4)
 		emit_lea(t, i);
+	else if (insn->op == OP_LEA)
+		emit_interpret(t, i);
 	else if (insn->op == OP_CLD || (row->attrs & ROW_NOSEG))
 		; /* DF is 0 here; prefetches and long NOPs do nothing */
 	else if (is_carried(t, insn))

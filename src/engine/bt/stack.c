@@ -28,14 +28,11 @@ static void emit_store_pushed(struct translation *t, const struct insn *insn)
 		code_u8(c, 0xc7);
 		code_u8(c, 0x02);
 		code_u32(c, (uint32_t)insn->imm);
-	} else if (from->reg == R10 || from->reg == R11) {
-		code_store(c, FIELD(spill[0]), RAX);
-		code_load(c, RAX, FIELD_GPR(from->reg));
-		emit_at_scratch(t, 0x89, RAX);
-		code_load(c, RAX, FIELD(spill[0]));
+	} else if (in_memory(from->reg)) {
+		code_load(c, SPARE, FIELD_GPR(from->reg));
+		emit_at_scratch(t, 0x89, SPARE);
 	} else {
-		emit_at_scratch(t, 0x89,
-				from->reg == RSP ? GUEST_RSP : from->reg);
+		emit_at_scratch(t, 0x89, host_register(from->reg));
 	}
 }
 
@@ -78,7 +75,7 @@ static void emit_pop(struct translation *t, unsigned i)
 		emit_at_scratch(t, 0x8b, GUEST_RSP);
 		return;
 	}
-	if (reg == R10 || reg == R11) {
+	if (in_memory(reg)) {
 		emit_at_scratch(t, 0x8b, SCRATCH);
 		code_store(c, FIELD_GPR(reg), SCRATCH);
 	} else {
@@ -157,7 +154,7 @@ static void emit_slot(struct translation *t, unsigned i, unsigned offset)
 		CODE(c, 0x41 | t->wide << 3, 0xc7); /* mov, imm32 */
 		at_offset(c, 0, offset);
 		code_u32(c, (uint32_t)insn->imm);
-	} else if (operand->reg != R10 && operand->reg != R11) {
+	} else if (!in_memory(operand->reg)) {
 		CODE(c, 0x41 | t->wide << 3 | operand->reg >> 3 << 2,
 		     is_push ? 0x89 : 0x8b);
 		at_offset(c, operand->reg, offset);

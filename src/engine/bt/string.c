@@ -232,8 +232,7 @@ static void emit_single(struct translation *t, unsigned i)
 
 	t->retry = code_here(c);
 	code_move(c, SCRATCH, reg);
-	emit_translate(t, i, size, is_store ? MMU_WRITE : MMU_READ, R15, true,
-		       1);
+	emit_translate(t, i, size, is_store ? MMU_WRITE : MMU_READ, 1);
 	move_element(c, is_store, size);
 	code_lea(c, reg, reg, (int32_t)size);
 }

@@ -9,8 +9,8 @@
 static const uint8_t kept[] = { RBX, RBP, R12, R13, R14, R15 };
 
 /* Guest registers that live in host registers of their own. */
-static const uint8_t resident[] = { RAX, RCX, RDX, RBX, RBP, RSI, RDI,
-				    R8,	 R9,  R12, R13, R14, R15 };
+static const uint8_t resident[] = { RAX, RCX, RDX, RBX, RBP, RSI,
+				    RDI, R8,  R12, R13, R14, R15 };
 
 static void push(struct code *c, unsigned reg)
 {
@@ -76,26 +76,19 @@ void emit_lookup(struct code *c, unsigned codes, const uint8_t *missed,
 	uint8_t *miss, *attention;
 
 	_Static_assert(sizeof(struct bt_jump) == 16, "scaled by SHL 4");
-	code_store(c, FIELD(spill[0]), RCX);
-	code_rr(c, OP_SIZE_32, 0x89, RCX, SCRATCH);
-	code_shr32(c, RCX, 7);
-	code_rr(c, OP_SIZE_32, 0x31, RCX, SCRATCH);
-	code_group1(c, OP_SIZE_32, 4, RCX, BT_JUMPS - 1);
-	code_u8(c, 0xc1); /* shl ecx, 4 */
-	code_u8(c, 0xe1);
-	code_u8(c, 4);
+	code_rr(c, OP_SIZE_32, 0x89, SPARE, SCRATCH);
+	code_shr32(c, SPARE, 7);
+	code_rr(c, OP_SIZE_32, 0x31, SPARE, SCRATCH);
+	code_group1(c, OP_SIZE_32, 4, SPARE, BT_JUMPS - 1);
+	CODE(c, 0x41, 0xc1, 0xe1, 0x04); /* shl r9d, 4 */
 	code_poll(c);
 	attention = code_jcc_forward(c, COND_NE);
-	code_gs_indexed(c, 0x3b, SCRATCH, RCX, rip);
+	code_gs_indexed(c, 0x3b, SCRATCH, SPARE, rip);
 	miss = code_jcc_forward(c, COND_NE);
-	code_gs_indexed(c, 0x8b, SCRATCH, RCX, target);
-	code_load(c, RCX, FIELD(spill[0]));
-	code_u8(c, 0x41); /* jmp r10 */
-	code_u8(c, 0xff);
-	code_u8(c, 0xe2);
+	CODE(c, 0x65, 0x41, 0xff, 0xa1); /* jmp gs:[r9 + ..] */
+	code_u32(c, target);
 	code_land(c, miss);
 	code_land(c, attention);
-	code_load(c, RCX, FIELD(spill[0]));
 	if (is_called) { /* as long as a jump, and tells from where */
 		code_u8(c, 0xe8);
 		code_rel32(c, missed);
@@ -213,13 +206,10 @@ static uint8_t *make_return(struct code *c, const struct bt_vm *bt,
 
 static void make_miss_stubs(struct code *c, struct bt_vm *bt)
 {
-	for (unsigned view = 0; view < MMU_VIEWS; view++)
-		for (unsigned i = 0; i < sizeof(resident); i++) {
-			if (resident[i] == R12) /* code_gs_indexed */
-				continue;
-			bt_miss_stub_make(c, bt, view, false, resident[i]);
-			bt_miss_stub_make(c, bt, view, true, resident[i]);
-		}
+	for (unsigned view = 0; view < MMU_VIEWS; view++) {
+		bt_miss_stub_make(c, bt, view, false);
+		bt_miss_stub_make(c, bt, view, true);
+	}
 }
 
 void bt_stubs_make(struct bt_vm *bt)

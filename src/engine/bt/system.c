@@ -29,17 +29,12 @@ static bool is_kernel(const struct translation *t)
 	return t->flavour.view != MMU_USER;
 }
 
-static bool in_memory(unsigned reg)
-{
-	return reg == R10 || reg == R11;
-}
-
 static void load_guest(struct code *c, unsigned to, unsigned guest)
 {
 	if (in_memory(guest))
 		code_load(c, to, FIELD_GPR(guest));
 	else
-		code_move(c, to, guest == RSP ? GUEST_RSP : guest);
+		code_move(c, to, host_register(guest));
 }
 
 static void store_guest(struct code *c, unsigned guest, unsigned from)
@@ -47,7 +42,7 @@ static void store_guest(struct code *c, unsigned guest, unsigned from)
 	if (in_memory(guest))
 		code_store(c, FIELD_GPR(guest), from);
 	else
-		code_move(c, guest == RSP ? GUEST_RSP : guest, from);
+		code_move(c, host_register(guest), from);
 }
 
 /* To the interpreter for instruction i where the condition holds. */
@@ -282,8 +277,7 @@ static enum carried emit_mov_sreg(struct translation *t, unsigned i)
 	if (insn->opsize == 2 && in_memory(to->reg))
 		code_gs(c, OP_SIZE_32, 0x89, SCRATCH, FIELD_GPR(to->reg));
 	else if (insn->opsize == 2)
-		code_rr(c, OP_SIZE_32, 0x89,
-			to->reg == RSP ? GUEST_RSP : to->reg, SCRATCH);
+		code_rr(c, OP_SIZE_32, 0x89, host_register(to->reg), SCRATCH);
 	else
 		store_guest(c, to->reg, SCRATCH);
 	return CARRIED;
@@ -314,7 +308,6 @@ static enum carried emit_bit_test(struct translation *t, unsigned i)
 	const struct insn *insn = &t->insn[i];
 	const struct operand *memory = &insn->operand[0];
 	unsigned size = insn->opsize, log = size == 8 ? 6 : size == 4 ? 5 : 4;
-	unsigned spare = spare_register(insn_registers(insn));
 	unsigned guest = insn->operand[1].reg;
 	uint32_t written = insn_row(insn)->flags_written & RFLAGS_STATUS;
 	uint32_t kept = t->live_after[i] & ~written;
@@ -324,26 +317,24 @@ static enum carried emit_bit_test(struct translation *t, unsigned i)
 	    insn->adsize != 8)
 		return CARRIED_NOT;
 	need_flags_saved(t, kept);
-	emit_address(t, i, spare);
-	code_store(c, FIELD(spill[1]), spare);
-	load_bit_offset(c, spare, guest, size);
-	CODE(c, 0x48 | spare >> 3, 0xc1, 0xf8 | (spare & 7), log); /* sar */
-	code_lea_full(c, true, SCRATCH, SCRATCH, spare, size, 0);
-	code_load(c, spare, FIELD(spill[1]));
-	emit_translate(t, i, size, insn->op == OP_BT ? MMU_READ : MMU_WRITE,
-		       spare, true, 1);
-	code_store(c, FIELD(spill[1]), spare);
-	load_guest(c, spare, guest);
-	code_group1(c, OP_SIZE_32, 4, spare, BIT(log) - 1);
-	if (kept)
+	emit_address(t, i);
+	load_bit_offset(c, SPARE, guest, size);
+	CODE(c, 0x48 | SPARE >> 3, 0xc1, 0xf8 | (SPARE & 7), log); /* sar */
+	code_lea_full(c, true, SCRATCH, SCRATCH, SPARE, size, 0);
+	emit_translate(t, i, size, insn->op == OP_BT ? MMU_READ : MMU_WRITE, 1);
+	load_guest(c, SPARE, guest);
+	code_group1(c, OP_SIZE_32, 4, SPARE, BIT(log) - 1);
+	if (kept) { /* where SPARE goes */
+		code_store(c, FIELD(spill[1]), SPARE);
 		need_flags_in_rflags(t);
+		code_load(c, SPARE, FIELD(spill[1]));
+	}
 	if (insn->prefixes & PREFIX_LOCK)
 		CODE(c, 0xf0);
 	if (size == 2)
 		CODE(c, 0x66);
-	CODE(c, 0x41 | (size == 8) << 3 | spare >> 3 << 2, 0x0f, insn->opcode,
-	     (spare & 7) << 3 | 2);
-	code_load(c, spare, FIELD(spill[1]));
+	CODE(c, 0x41 | (size == 8) << 3 | SPARE >> 3 << 2, 0x0f, insn->opcode,
+	     (SPARE & 7) << 3 | 2);
 	t->flags = FLAGS_IN_RFLAGS;
 	return CARRIED;
 }
@@ -457,7 +448,7 @@ static enum carried emit_xstate(struct translation *t, unsigned i)
 	    (reason == BT_XSAVEOPT && !t->bt->has_xsaveopt))
 		return CARRIED_NOT;
 	need_flags_saved(t, t->live_after[i]);
-	emit_address(t, i, spare_register(insn_registers(insn)));
+	emit_address(t, i);
 	emit_call_c(t, i, reason);
 	return CARRIED;
 }

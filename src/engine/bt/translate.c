@@ -224,7 +224,7 @@ static bool wants_rflags(const struct translation *t)
 	return false;
 }
 
-#define SAVE_AND_JUMP 21
+#define SAVE_AND_JUMP 20
 
 /* Before the check, for who comes with the flags in RFLAGS. */
 static void emit_entry_rflags(struct translation *t)

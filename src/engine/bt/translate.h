@@ -31,7 +31,6 @@ struct cold {
 	uint8_t *resume; /* executable; NULL: by the dispatcher */
 	uint8_t *retry; /* executable; NULL: not possible */
 	uint64_t rip;
-	unsigned spilled; /* register to reload from spill[0] */
 	bool restore_flags; /* before going on at `resume` */
 	unsigned link;
 	/* COLD_MISS: what was looked for; `hit`: it is there */
@@ -120,14 +119,12 @@ static inline const uint8_t *insn_bytes(const struct translation *t, unsigned i)
 /*
  * Leaves the host address of [R10's effective address, +size) in R10, or goes
  * to the interpreter for instruction i. Clobbers RFLAGS: flags that are live
- * were saved before. `spare` is a register the instruction does not use; its
- * value is kept (restored only if `reload`).
+ * were saved before; and SPARE.
  */
 void emit_translate(struct translation *t, unsigned i, unsigned size,
-		    enum mmu_access access, unsigned spare, bool reload,
-		    unsigned alignment);
+		    enum mmu_access access, unsigned alignment);
 
-/* The same for an address on the stack's page: no spare register. */
+/* The same for an address on the stack's page; SPARE stays. */
 void emit_translate_stack(struct translation *t, unsigned i, unsigned size,
 			  uint8_t *retry);
 
@@ -135,16 +132,16 @@ void emit_translate_stack(struct translation *t, unsigned i, unsigned size,
 uint8_t *emit_stack_check(struct translation *t, unsigned size);
 
 /*
- * R10 = effective address of the memory operand of instruction i. An access
- * that misses begins here again, when emit_translate follows.
+ * R10 = effective address of the memory operand of instruction i; SPARE goes.
+ * An access that misses begins here again, when emit_translate follows.
  */
-void emit_address(struct translation *t, unsigned i, unsigned spare);
+void emit_address(struct translation *t, unsigned i);
+
+/* LEA, of 32 or 64 bits. */
+void emit_lea(struct translation *t, unsigned i);
 
 /* True for [RSP + displacement] alone, without FS or GS. */
 bool is_stack_operand(const struct translation *t, const struct insn *insn);
-
-/* A register that instruction i does not name, 0..15 but RSP, R10, R11, R12. */
-unsigned spare_register(uint32_t used);
 
 /* R10 = the host address of a memory operand that has a size: all the above. */
 void emit_operand_address(struct translation *t, unsigned i,
