@@ -298,18 +298,21 @@ static enum run_result bt_run(struct vcpu *vcpu, const struct run_until *until)
 		.sa_sigaction = on_sigsegv,
 		.sa_flags = SA_SIGINFO | SA_ONSTACK,
 	};
-	enum run_result result;
+	enum run_result result = RUN_ERROR;
+	stack_t old;
 
 	current = bt;
 	bt->tsc_offset = clock_tsc_offset(&vcpu->vm->clock);
-	sigaltstack(&stack, NULL);
+	/* The thread may have one of its own: it does with ASan. */
+	sigaltstack(&stack, &old);
 	sigaction(SIGSEGV, &action, NULL);
 	if (syscall(SYS_arch_prctl, ARCH_SET_GS, bt)) {
 		log_error("bt: arch_prctl: %s", strerror(errno));
-		return RUN_ERROR;
+	} else {
+		result = interp_engine.run(vcpu, until);
+		bt_vectors_to_state(bt);
 	}
-	result = interp_engine.run(vcpu, until);
-	bt_vectors_to_state(bt);
+	sigaltstack(&old, NULL);
 	return result;
 }
 
