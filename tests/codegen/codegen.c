@@ -102,6 +102,7 @@ static bool translate(struct guest *guest, const struct snippet *snippet)
 		.has_sse = true,
 		.has_avx = true,
 	};
+	vcpu->bt->has_bmi2 = true; /* whatever the host is */
 	print_guest(snippet, guest->cpu->s.rip);
 	pthread_mutex_lock(&vcpu->bt->lock);
 	block = bt_translate(vcpu, host);

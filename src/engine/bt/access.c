@@ -63,8 +63,10 @@ void emit_address(struct translation *t, unsigned i)
 	const struct insn *insn = &t->insn[i];
 
 	t->retry = code_here(&t->c);
+	t->is_constant = is_constant_address(insn) && insn->seg < SEG_FS;
+	t->address = constant_address(t, i);
 	if (is_constant_address(insn))
-		code_constant(&t->c, SCRATCH, constant_address(t, i));
+		code_constant(&t->c, SCRATCH, t->address);
 	else
 		emit_sum(t, insn, SCRATCH, insn->adsize == 8);
 	if (insn->seg >= SEG_FS) /* ADD to the address: SDM 1, 3.3.7 */
@@ -135,8 +137,32 @@ static void miss(struct translation *t, unsigned i, const struct cold *model)
 	cold->access = model->access;
 	cold->size = model->size;
 	cold->is_upper = model->is_upper;
+	cold->entry = model->entry;
 	cold->retry = t->retry;
 	cold->hit = code_here(&t->c);
+}
+
+/* op r10, gs:[a field of the entry] */
+static void emit_with_entry(struct code *c, unsigned opcode, uint32_t field,
+			    const struct cold *model)
+{
+	if (model->entry < 0)
+		code_gs_indexed(c, opcode, SCRATCH, SPARE, field);
+	else
+		code_gs(c, OP_SIZE_64, opcode, SCRATCH,
+			field + (uint32_t)model->entry);
+}
+
+static void emit_entry_place(const struct translation *t, struct code *c)
+{
+	_Static_assert(sizeof(struct tlb_entry) == 16, "index shifted by 8");
+	if (t->bt->has_bmi2) {
+		code_rorx32(c, SPARE, SCRATCH, PAGE_SHIFT - 4);
+	} else {
+		code_rr(c, OP_SIZE_32, 0x89, SPARE, SCRATCH);
+		code_shr32(c, SPARE, PAGE_SHIFT - 4);
+	}
+	code_group1(c, OP_SIZE_32, 4, SPARE, (TLB_ENTRIES - 1) << 4);
 }
 
 void emit_translate(struct translation *t, unsigned i, unsigned size,
@@ -147,34 +173,34 @@ void emit_translate(struct translation *t, unsigned i, unsigned size,
 		FIELD(cpu.tlb.entry[0][0][0]) +
 		((t->flavour.view * MMU_ACCESSES + access) * TLB_ENTRIES) *
 			(uint32_t)sizeof(struct tlb_entry);
-
-	const struct cold model = {
+	struct cold model = {
 		.access = (uint8_t)access,
 		.size = (uint8_t)size,
 		.is_upper = is_likely_upper(t),
+		.entry = -1,
 	};
 
-	_Static_assert(sizeof(struct tlb_entry) == 16, "index shifted by 8");
-	code_rr(c, OP_SIZE_32, 0x89, SPARE, SCRATCH);
-	code_shr32(c, SPARE, PAGE_SHIFT - 4);
-	code_group1(c, OP_SIZE_32, 4, SPARE, (TLB_ENTRIES - 1) << 4);
-	code_gs_indexed(c, 0x33, SCRATCH, SPARE,
-			table + offsetof(struct tlb_entry, tag));
+	if (t->is_constant) {
+		model.is_upper = t->address >> 63;
+		model.entry = (int32_t)(tlb_index(t->address) *
+					sizeof(struct tlb_entry));
+	} else {
+		emit_entry_place(t, c);
+	}
+	emit_with_entry(c, 0x33, table + offsetof(struct tlb_entry, tag),
+			&model);
 	code_gs(c, OP_SIZE_64, 0x33, SCRATCH,
 		model.is_upper ? FIELD(cpu.tlb.generation[1]) :
 				 FIELD(cpu.tlb.generation[0]));
 	code_group1(c, OP_SIZE_64, 7, SCRATCH, (uint32_t)PAGE_SIZE - size);
 	miss(t, i, &model);
 	t->retry = NULL;
-	if (alignment > 1) { /* test r10d, alignment - 1 */
-		code_u8(c, 0x41);
-		code_u8(c, 0xf7);
-		code_u8(c, 0xc2);
-		code_u32(c, alignment - 1);
+	if (alignment > 1) { /* of at most 64 bytes */
+		CODE(c, 0x41, 0xf6, 0xc2, alignment - 1); /* test r10b, .. */
 		slow(t, COND_NE, i);
 	}
-	code_gs_indexed(c, 0x03, SCRATCH, SPARE,
-			table + offsetof(struct tlb_entry, host));
+	emit_with_entry(c, 0x03, table + offsetof(struct tlb_entry, host),
+			&model);
 }
 
 uint8_t *emit_stack_check(struct translation *t, unsigned size)

@@ -383,7 +383,7 @@ struct bt_stubs {
 	uint8_t *interpret; /* flags saved; R10: struct bt_stop */
 	uint8_t *interpret_here; /* flags saved; s.rip is set */
 	uint8_t *interpret_at; /* flags saved; R10: s.rip */
-	/* By view, write. Flags saved; R9: the index, R10: what the comparison
+	/* By view, write. Flags saved; R9: the entry's place, R10: what the comparison
 	 * left; struct bt_stop's place in the cache is pushed. */
 	uint8_t *miss[MMU_VIEWS][2];
 	uint8_t *missed_page; /* its end: BT_MISS */
@@ -415,7 +415,7 @@ struct bt_vm {
 	uint8_t *writable, *executable; /* two mappings of one memfd */
 	const uint8_t *memory; /* the guest's, as it is mapped for it */
 	uint8_t *nowhere; /* a page for empty struct bt_stack */
-	bool has_xsaveopt, has_xsavec; /* the host */
+	bool has_xsaveopt, has_xsavec, has_bmi2; /* the host */
 	bool has_tsc; /* the guest's is the host's and an offset */
 	struct bt_stubs stubs;
 	struct bt_region region[BT_REGIONS];

@@ -204,6 +204,14 @@ static inline void code_shr32(struct code *c, unsigned reg, unsigned n)
 	code_u8(c, n);
 }
 
+/* RORX to32, from32, n: BMI2 */
+static inline void code_rorx32(struct code *c, unsigned to, unsigned from,
+			       unsigned n)
+{
+	CODE(c, 0xc4, (~to & 8) << 4 | 0x40 | (~from & 8) << 2 | 3, 0x7b, 0xf0,
+	     0xc0 | (to & 7) << 3 | (from & 7), n);
+}
+
 /* MOV reg, value in the shortest form that does not touch the flags. */
 static inline void code_constant(struct code *c, unsigned reg, uint64_t value)
 {

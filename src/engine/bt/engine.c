@@ -192,14 +192,17 @@ static void bt_probe(struct engine_probe *probe)
 	}
 }
 
-/* CPUID.(0Dh,1):EAX of the host. */
-static void find_xsave_forms(struct bt_vm *bt)
+/* CPUID.(0Dh,1):EAX and CPUID.(07h,0):EBX of the host. */
+static void find_features(struct bt_vm *bt)
 {
 	unsigned eax = 0, ebx, ecx, edx;
 
 	__get_cpuid_count(13, 1, &eax, &ebx, &ecx, &edx);
 	bt->has_xsaveopt = eax & 1;
 	bt->has_xsavec = eax & 2;
+	ebx = 0;
+	__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx);
+	bt->has_bmi2 = ebx & bit_BMI2;
 }
 
 static int bt_vm_create(struct vm *vm)
@@ -216,7 +219,7 @@ static int bt_vm_create(struct vm *vm)
 		free(bt);
 		return error;
 	}
-	find_xsave_forms(bt);
+	find_features(bt);
 	vm->engine = bt;
 	return 0;
 }

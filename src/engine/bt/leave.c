@@ -170,8 +170,11 @@ void emit_cold_miss(struct translation *t, struct cold *cold)
 	struct code *c = &t->c;
 	uint8_t *push;
 
-	if (t->flavour.view == MMU_SUPERVISOR && !t->flavour.is_32)
+	if (t->flavour.view == MMU_SUPERVISOR && !t->flavour.is_32 &&
+	    cold->entry < 0)
 		emit_other_half(t, cold);
+	if (cold->entry >= 0)
+		code_constant(c, SPARE, (uint32_t)cold->entry);
 	push = emit_push_stop(c);
 	code_jump(
 		c,

@@ -231,6 +231,7 @@ static void emit_single(struct translation *t, unsigned i)
 	struct code *c = &t->c;
 
 	t->retry = code_here(c);
+	t->is_constant = false;
 	code_move(c, SCRATCH, reg);
 	emit_translate(t, i, size, is_store ? MMU_WRITE : MMU_READ, 1);
 	move_element(c, is_store, size);

@@ -37,6 +37,8 @@ struct cold {
 	uint8_t access, size;
 	bool is_upper;
 	uint8_t *hit;
+	/* The entry's place in the table if SPARE does not have it, or -1. */
+	int32_t entry;
 	unsigned first, count; /* of a run */
 	enum flags_at flags; /* at its start */
 };
@@ -79,6 +81,9 @@ struct translation {
 	unsigned merged; /* instructions before this one are emitted */
 	enum flags_at flags;
 	uint8_t *retry; /* of the access that emit_translate comes to next */
+	/* What emit_address put into R10, where that is known. */
+	bool is_constant;
+	uint64_t address;
 	struct cold cold[TRANSLATE_COLD_MAX];
 	unsigned colds;
 	uint64_t interpreted; /* a bit per instruction: always, as a whole */
