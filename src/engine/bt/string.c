@@ -238,6 +238,37 @@ static void emit_single(struct translation *t, unsigned i)
 	code_lea(c, reg, reg, (int32_t)size);
 }
 
+/* mov r9, [r10], or the other way round, of `size`. */
+static void move_spare(struct code *c, bool is_store, unsigned size)
+{
+	if (size == 2)
+		CODE(c, 0x66);
+	CODE(c, 0x45 | (size == 8) << 3, (is_store ? 0x88 : 0x8a) | (size > 1),
+	     0x0a);
+}
+
+/* What misses for the destination is done again from the start. */
+static void emit_move(struct translation *t, unsigned i)
+{
+	unsigned size = t->insn[i].operand[0].size;
+	struct code *c = &t->c;
+	uint8_t *start = code_here(c);
+
+	t->is_constant = false;
+	t->retry = start;
+	code_move(c, SCRATCH, RSI);
+	emit_translate(t, i, size, MMU_READ, 1);
+	move_spare(c, false, size);
+	code_store(c, FIELD(spill[1]), SPARE);
+	t->retry = start;
+	code_move(c, SCRATCH, RDI);
+	emit_translate(t, i, size, MMU_WRITE, 1);
+	code_load(c, SPARE, FIELD(spill[1]));
+	move_spare(c, true, size);
+	code_lea(c, RSI, RSI, (int32_t)size);
+	code_lea(c, RDI, RDI, (int32_t)size);
+}
+
 enum carried emit_string(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
@@ -245,11 +276,13 @@ enum carried emit_string(struct translation *t, unsigned i)
 
 	if (insn->adsize != 8 || insn->seg >= SEG_FS)
 		return CARRIED_NOT;
-	if (is_repeated ? insn->op == OP_LODS : insn->op == OP_MOVS)
+	if (is_repeated && insn->op == OP_LODS)
 		return CARRIED_NOT;
 	need_flags_saved(t, t->live_after[i]);
 	if (is_repeated)
 		emit_repeated(t, i);
+	else if (insn->op == OP_MOVS)
+		emit_move(t, i);
 	else
 		emit_single(t, i);
 	return CARRIED;
