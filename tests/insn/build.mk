@@ -13,3 +13,7 @@ $(out)/tests/insn/compare: $(insn_common) $(insn_libs) \
 		$(filter %.a,$^) -Wl,--end-group $(src_libs)
 
 unit-progs: $(insn_progs)
+
+# A unit test of the translator that has the same guest.
+$(out)/tests/unit/engine/bt/test_move.o: all_cflags += -Itests/insn
+$(out)/tests/unit/engine/bt/test_move: $(out)/tests/insn/guest.o

@@ -47,7 +47,7 @@ cpu block_find
 event snprintf trace_put
 run bt_check_aborted bt_check_enter bt_check_left bt_check_start bt_check_wants
 run block_find_one bt_cache_drop_all bt_link_chain
-run bt_page_written bt_translate pthread_mutex_lock pthread_mutex_unlock
+run bt_page_move bt_page_written bt_space_note bt_translate pthread_mutex_lock pthread_mutex_unlock
 stop pthread_mutex_lock pthread_mutex_unlock sched_yield
 system fpu_in_use
 handlers exec_host_unit fpu_handlers

@@ -58,15 +58,33 @@ static bool is_constant_address(const struct insn *insn)
 	       (insn->base == INSN_REG_NONE && insn->index == INSN_REG_NONE);
 }
 
+/* Of 32 bits unless `wide`. What is relative to RIP moves with the block, if it
+ * is all of an address. */
+static void emit_constant_address(struct translation *t, unsigned i,
+				  unsigned to, bool wide)
+{
+	const struct insn *insn = &t->insn[i];
+	uint64_t address = constant_address(t, i);
+
+	if (insn->base == INSN_REG_RIP && wide && insn->adsize == 8) {
+		emit_rip(t, to, address);
+		return;
+	}
+	if (insn->base == INSN_REG_RIP)
+		t->has_places = false;
+	code_constant(&t->c, to, wide ? address : (uint32_t)address);
+}
+
 void emit_address(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
 
 	t->retry = code_here(&t->c);
 	t->is_constant = is_constant_address(insn) && insn->seg < SEG_FS;
+	t->is_relative = insn->base == INSN_REG_RIP;
 	t->address = constant_address(t, i);
 	if (is_constant_address(insn))
-		code_constant(&t->c, SCRATCH, t->address);
+		emit_constant_address(t, i, SCRATCH, true);
 	else
 		emit_sum(t, insn, SCRATCH, insn->adsize == 8);
 	if (insn->seg >= SEG_FS) /* ADD to the address: SDM 1, 3.3.7 */
@@ -82,14 +100,13 @@ void emit_lea(struct translation *t, unsigned i)
 	const struct operand *operand = &insn->operand[0];
 	unsigned to = host_register(operand->reg);
 	bool wide = insn->adsize == 8 && operand->size == 8;
-	uint64_t address = constant_address(t, i);
 
 	if (in_memory(operand->reg))
 		to = SCRATCH;
 	if (!is_constant_address(insn))
 		emit_sum(t, insn, to, wide);
 	else
-		code_constant(&t->c, to, wide ? address : (uint32_t)address);
+		emit_constant_address(t, i, to, wide);
 	if (to == SCRATCH)
 		code_store(&t->c, FIELD_GPR(operand->reg), SCRATCH);
 }
@@ -138,19 +155,24 @@ static void miss(struct translation *t, unsigned i, const struct cold *model)
 	cold->size = model->size;
 	cold->is_upper = model->is_upper;
 	cold->entry = model->entry;
+	cold->is_relative = model->is_relative;
 	cold->retry = t->retry;
 	cold->hit = code_here(&t->c);
 }
 
 /* op r10, gs:[a field of the entry] */
-static void emit_with_entry(struct code *c, unsigned opcode, uint32_t field,
-			    const struct cold *model)
+static void emit_with_entry(struct translation *t, unsigned opcode,
+			    uint32_t field, const struct cold *model)
 {
-	if (model->entry < 0)
+	struct code *c = &t->c;
+
+	if (model->entry < 0) {
 		code_gs_indexed(c, opcode, SCRATCH, SPARE, field);
-	else
-		code_gs(c, OP_SIZE_64, opcode, SCRATCH,
-			field + (uint32_t)model->entry);
+		return;
+	}
+	code_gs(c, OP_SIZE_64, opcode, SCRATCH, field + (uint32_t)model->entry);
+	if (model->is_relative)
+		place_note(t, PLACE_TLB, c->at - 4);
 }
 
 static void emit_entry_place(const struct translation *t, struct code *c)
@@ -182,12 +204,13 @@ void emit_translate(struct translation *t, unsigned i, unsigned size,
 
 	if (t->is_constant) {
 		model.is_upper = t->address >> 63;
+		model.is_relative = t->is_relative;
 		model.entry = (int32_t)(tlb_index(t->address) *
 					sizeof(struct tlb_entry));
 	} else {
 		emit_entry_place(t, c);
 	}
-	emit_with_entry(c, 0x33, table + offsetof(struct tlb_entry, tag),
+	emit_with_entry(t, 0x33, table + offsetof(struct tlb_entry, tag),
 			&model);
 	code_gs(c, OP_SIZE_64, 0x33, SCRATCH,
 		model.is_upper ? FIELD(cpu.tlb.generation[1]) :
@@ -199,7 +222,7 @@ void emit_translate(struct translation *t, unsigned i, unsigned size,
 		CODE(c, 0x41, 0xf6, 0xc2, alignment - 1); /* test r10b, .. */
 		slow(t, COND_NE, i);
 	}
-	emit_with_entry(c, 0x03, table + offsetof(struct tlb_entry, host),
+	emit_with_entry(t, 0x03, table + offsetof(struct tlb_entry, host),
 			&model);
 }
 

@@ -77,9 +77,31 @@ static struct bt_mapping **find_mapping(struct bt_vm *bt, uint32_t page,
 	return link;
 }
 
-uint32_t bt_block_id(struct bt_vm *bt, uint32_t page, uint64_t rip,
+struct bt_mapping *bt_mapping_find(struct bt_vm *bt, uint32_t page,
+				   uint64_t rip, uint32_t flavour)
+{
+	return *find_mapping(bt, page, rip, flavour);
+}
+
+uint32_t bt_mapping_move(struct bt_vm *bt, struct bt_mapping *mapping,
+			 uint64_t rip)
+{
+	struct bt_mapping **link =
+		find_mapping(bt, mapping->page, mapping->rip, mapping->flavour);
+
+	*link = mapping->next;
+	mapping->rip = rip;
+	mapping->id = ++bt->last_id;
+	link = find_mapping(bt, mapping->page, rip, mapping->flavour);
+	mapping->next = *link;
+	*link = mapping;
+	return mapping->id;
+}
+
+uint32_t bt_block_id(struct bt_vcpu *vcpu, uint32_t page, uint64_t rip,
 		     uint32_t flavour)
 {
+	struct bt_vm *bt = vcpu->bt;
 	struct bt_mapping **link = find_mapping(bt, page, rip, flavour);
 	struct bt_mapping *mapping = *link;
 
@@ -93,6 +115,7 @@ uint32_t bt_block_id(struct bt_vm *bt, uint32_t page, uint64_t rip,
 		.page = page,
 		.flavour = flavour,
 		.id = ++bt->last_id,
+		.root = vcpu->cpu.s.cr3 & BITS(51, 12),
 	};
 	*link = mapping;
 	return mapping->id;
@@ -111,11 +134,6 @@ static void put_id(struct bt_vm *bt, const struct bt_block *block)
 }
 
 /* --- links ---------------------------------------------------------------- */
-
-static struct bt_link *link_of(struct bt_vm *bt, uint32_t number)
-{
-	return &bt->block[number / BT_LINKS].link[number % BT_LINKS];
-}
 
 /* Aligned: whoever runs it sees the old target or the new. */
 static void patch(struct bt_vm *bt, uint32_t at, uint32_t value)
@@ -138,16 +156,16 @@ static uint32_t entry_of(const struct bt_block *block, enum bt_link_kind kind)
 }
 
 /* Out of its target's list, and back to the dispatcher. */
-static void unchain(struct bt_vm *bt, struct bt_link *link)
+void bt_link_unchain(struct bt_vm *bt, struct bt_link *link)
 {
 	if (!link->to)
 		return;
 	if (link->prev)
-		link_of(bt, link->prev)->next = link->next;
+		bt_link(bt, link->prev)->next = link->next;
 	else
 		bt->block[link->to].incoming = link->next;
 	if (link->next)
-		link_of(bt, link->next)->prev = link->prev;
+		bt_link(bt, link->next)->prev = link->prev;
 	link->to = link->next = link->prev = 0;
 	lead(bt, link, link->ask);
 }
@@ -155,23 +173,24 @@ static void unchain(struct bt_vm *bt, struct bt_link *link)
 void bt_link_chain(struct bt_vm *bt, uint32_t number,
 		   const struct bt_block *block)
 {
-	struct bt_link *link = link_of(bt, number);
+	struct bt_link *link = bt_link(bt, number);
 	struct bt_block *from = &bt->block[number / BT_LINKS];
 	uint32_t to = bt_block_number(bt, block);
 
-	/* Another vCPU may have been quicker, or dropped it. */
-	if (!from->code || !block->code || link->to == to)
+	/* Another vCPU may have been quicker, dropped it or moved it. */
+	if (!from->code || !block->code || link->to == to ||
+	    link->rip != block->rip)
 		return;
 	/* The page changed while this vCPU was in the block: no way within a
 	 * page leads to another. */
 	if (from->kind[number % BT_LINKS] != LINK_FAR &&
 	    from->page != block->page)
 		return;
-	unchain(bt, link);
+	bt_link_unchain(bt, link);
 	link->to = to;
 	link->next = block->incoming;
 	if (link->next)
-		link_of(bt, link->next)->prev = number;
+		bt_link(bt, link->next)->prev = number;
 	bt->block[to].incoming = number;
 	lead(bt, link, entry_of(block, from->kind[number % BT_LINKS]));
 }
@@ -228,6 +247,17 @@ void bt_block_add(struct bt_vm *bt, struct bt_block *block)
 	__atomic_store_n(bucket, number, __ATOMIC_RELEASE);
 }
 
+void bt_block_rename(struct bt_vm *bt, struct bt_block *block, uint64_t rip)
+{
+	uint32_t *bucket;
+
+	unhash(bt, block);
+	block->rip = rip;
+	bucket = &bt->bucket[hash(block->page, rip, block->flavour)];
+	block->next = *bucket;
+	__atomic_store_n(bucket, bt_block_number(bt, block), __ATOMIC_RELEASE);
+}
+
 static void unlist(struct bt_vm *bt, struct bt_page *page,
 		   const struct bt_block *block)
 {
@@ -250,9 +280,9 @@ void bt_block_drop(struct bt_vm *bt, struct bt_block *block)
 	if (block->site)
 		patch(bt, block->site, BT_NO_ID);
 	while (block->incoming)
-		unchain(bt, link_of(bt, block->incoming));
+		bt_link_unchain(bt, bt_link(bt, block->incoming));
 	for (unsigned i = 0; i < BT_LINKS; i++)
-		unchain(bt, &block->link[i]);
+		bt_link_unchain(bt, &block->link[i]);
 	__atomic_store_n(&block->code, 0, __ATOMIC_RELEASE);
 	atomic_fetch_add(&bt->drops, 1);
 }

@@ -125,13 +125,14 @@ static void emit_push_return(struct translation *t, unsigned i, uint64_t rip)
 		code_u8(c, 0x02);
 		code_u32(c, (uint32_t)rip);
 	} else {
-		code_constant(c, SPARE, rip);
+		emit_rip(t, SPARE, rip);
 		CODE(c, 0x4d, 0x89, 0x0a); /* mov [r10], r9 */
 	}
 	code_lea_sized(c, t->wide, GUEST_RSP, GUEST_RSP, -(int)t->word);
 }
 
-/* cmp dword [rsp - 16 + offset], value; jne miss */
+/* cmp dword [rsp - 16 + offset], value; jne miss; the value is half of a
+ * return address. */
 static void emit_check_half(struct translation *t, int offset, uint32_t value)
 {
 	struct code *c = &t->c;
@@ -141,6 +142,7 @@ static void emit_check_half(struct translation *t, int offset, uint32_t value)
 	code_u8(c, 0x24);
 	code_u8(c, (unsigned)(offset - 16) & 0xff);
 	code_u32(c, value);
+	place_note(t, offset ? PLACE_HIGH : PLACE_LOW, c->at - 4);
 	code_jcc(c, COND_NE, t->bt->stubs.return_miss);
 }
 
@@ -168,6 +170,7 @@ static void emit_return_site(struct translation *t, unsigned i, uint64_t rip)
 	code_align_rel32(c, 9);
 	code_compare_indexed(c, FIELD(exec[0][bt_exec_slot(t->rip)]), t->id);
 	t->block->site = (uint32_t)(c->at - 4 - bt->writable);
+	place_note(t, PLACE_SLOT, c->at - 8);
 	code_jcc(c, COND_NE, bt->stubs.return_miss);
 	t->flags = FLAGS_SAVED;
 	emit_goto(t, i, rip);
@@ -340,28 +343,28 @@ void emit_cold(struct translation *t)
 			CODE(c, 0x4c, 0x8d, 0x15); /* lea r10, [rip + ..] */
 			code_rel32(c, cold->resume);
 			CODE(c, 0x41, 0x52); /* push r10 */
-			code_constant(c, SCRATCH, cold->rip);
+			emit_rip(t, SCRATCH, cold->rip);
 			code_jump(c, t->bt->stubs.attention_at);
 			break;
 		case COLD_RECORD:
 			emit_cold_record(t, cold);
 			break;
 		case COLD_HERE:
-			code_constant(c, SCRATCH, cold->rip);
+			emit_rip(t, SCRATCH, cold->rip);
 			code_jump(c, t->bt->stubs.interpret_at);
 			break;
 		case COLD_RUN:
 			emit_cold_run(t, cold);
 			break;
 		case COLD_ATTENTION:
-			code_constant(c, SCRATCH, cold->rip);
+			emit_rip(t, SCRATCH, cold->rip);
 			code_jump(c, t->bt->stubs.attention_at);
 			break;
 		case COLD_ASK:
 			emit_ask(t, cold->rip, cold->link);
 			break;
 		case COLD_MISSED:
-			code_constant(c, SCRATCH, cold->rip);
+			emit_rip(t, SCRATCH, cold->rip);
 			code_jump(c, t->bt->stubs.missed);
 			break;
 		}

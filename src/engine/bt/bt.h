@@ -245,6 +245,7 @@ enum bt_event {
 	BT_PAGES_WRITTEN,
 	BT_BLOCKS_DROPPED,
 	BT_EVICTIONS,
+	BT_PAGES_MOVED,
 	BT_EVENT_COUNT,
 };
 
@@ -342,6 +343,15 @@ struct bt_mapping {
 	uint32_t flavour;
 	uint32_t id;
 	uint32_t blocks; /* how many; with the last it goes */
+	uint64_t root; /* the paging structures it was made in, or moved to */
+};
+
+/* When paging structures were last in use, by bt_vm.space_clock. */
+#define BT_SPACES 16
+
+struct bt_space {
+	uint64_t root;
+	uint64_t used;
 };
 
 /* A page of guest memory that has, or had, code. */
@@ -424,6 +434,8 @@ struct bt_vm {
 	uint32_t *bucket;
 	struct bt_mapping **mapping; /* buckets */
 	uint32_t last_id;
+	struct bt_space space[BT_SPACES];
+	uint64_t space_clock;
 	/* By page of the memfd of guest memory: NULL, or who has code there.
 	 * has_code is read without the lock. */
 	struct bt_page **page;
@@ -465,13 +477,27 @@ void bt_block_add(struct bt_vm *bt, struct bt_block *block);
  * tables, which find BT_NO_ID. Its memory stays until the region goes. */
 void bt_block_drop(struct bt_vm *bt, struct bt_block *block);
 /* The id of a block that is about to be made; 0: out of memory. */
-uint32_t bt_block_id(struct bt_vm *bt, uint32_t page, uint64_t rip,
+uint32_t bt_block_id(struct bt_vcpu *vcpu, uint32_t page, uint64_t rip,
 		     uint32_t flavour);
 /* The block whose code this place is in, or right behind, cold parts aside. This
  * vCPU is in it, and it may have been dropped since. NULL: there is none. */
 const struct bt_block *bt_block_at(const struct bt_vm *bt, uint32_t place);
+/* NULL: the page has no block there. */
+struct bt_mapping *bt_mapping_find(struct bt_vm *bt, uint32_t page,
+				   uint64_t rip, uint32_t flavour);
+/* The mapping and its blocks are found at another address. The first returns
+ * the new id, the second is for each block. World stopped. */
+uint32_t bt_mapping_move(struct bt_vm *bt, struct bt_mapping *mapping,
+			 uint64_t rip);
+void bt_block_rename(struct bt_vm *bt, struct bt_block *block, uint64_t rip);
+void bt_link_unchain(struct bt_vm *bt, struct bt_link *link);
 void bt_link_chain(struct bt_vm *bt, uint32_t link,
 		   const struct bt_block *block);
+
+static inline struct bt_link *bt_link(struct bt_vm *bt, uint32_t number)
+{
+	return &bt->block[number / BT_LINKS].link[number % BT_LINKS];
+}
 
 /* Where a link goes, by its number. */
 static inline uint64_t bt_link_rip(const struct bt_vm *bt, uint64_t number)
@@ -502,6 +528,16 @@ int bt_page_watch(struct bt_vcpu *vcpu, uint32_t page);
 unsigned bt_page_written(struct bt_vm *bt, uint32_t page);
 /* Drops all code of a page. Any thread, no lock held. */
 void bt_page_drop(struct bt_vm *bt, gpa_t gpa);
+
+/* --- move.c: translations that move. Lock held. --- */
+
+/* Can blocks of this flavour and address be moved at all? */
+bool bt_block_may_move(const struct bt_flavour *flavour, uint64_t rip);
+/* The vCPU's paging structures are in use. */
+void bt_space_note(struct bt_vcpu *vcpu);
+/* s.rip is in `page`, which has no blocks there: takes some that it has at
+ * another address, and its neighbours'. May stop the world. */
+bool bt_page_move(struct bt_vcpu *vcpu, uint32_t page);
 
 /* --- stop.c --- */
 

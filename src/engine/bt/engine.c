@@ -43,6 +43,8 @@ static const struct engine_event events[] = {
 	[BT_BLOCKS_DROPPED] = { "blocks-dropped",
 				"translations that a store changed" },
 	[BT_EVICTIONS] = { "evictions", "eighths of the code cache emptied" },
+	[BT_PAGES_MOVED] = { "pages-moved", "pages whose translations moved to "
+					    "another address" },
 	[BT_EVENT_COUNT] = { NULL, NULL },
 };
 

@@ -120,6 +120,7 @@ static uint8_t *emit_stop(struct translation *t, const struct cold *cold)
 	at = c->at;
 	stop.resume = from_here(c, cold->resume);
 	stop.retry = from_here(c, cold->retry);
+	place_note(t, PLACE_ADDRESS, c->at + offsetof(struct bt_stop, rip));
 	code_bytes(c, (const uint8_t *)&stop, sizeof(stop));
 	if (has_insn) {
 		interp_fn *fn = interp_handler_find(&t->vcpu->cpu, insn);
@@ -173,8 +174,11 @@ void emit_cold_miss(struct translation *t, struct cold *cold)
 	if (t->flavour.view == MMU_SUPERVISOR && !t->flavour.is_32 &&
 	    cold->entry < 0)
 		emit_other_half(t, cold);
-	if (cold->entry >= 0)
+	if (cold->entry >= 0) {
 		code_constant(c, SPARE, (uint32_t)cold->entry);
+		if (cold->is_relative)
+			place_note(t, PLACE_ENTRY, c->at - 4);
+	}
 	push = emit_push_stop(c);
 	code_jump(
 		c,

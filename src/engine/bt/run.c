@@ -238,11 +238,16 @@ static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 	struct bt_vm *bt = vcpu->bt;
 	struct bt_block *block;
 	const void *code = NULL;
+	bool is_fresh;
 	gpa_t gpa;
 	const uint8_t *host = mem_fetch(&vcpu->cpu, vcpu->cpu.s.rip, &gpa);
 
+	uint32_t page, flavour;
+
 	if (!host)
 		return NULL;
+	page = bt_page_of(bt, host);
+	flavour = bt_flavour_pack(&vcpu->flavour);
 	count(vcpu, BT_DISPATCHES);
 	if (!link && !vcpu->is_checked)
 		code = find_known(vcpu, host);
@@ -251,8 +256,15 @@ static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 	bt_vectors_leave(vcpu);
 	bt_leave_guest(vcpu);
 	pthread_mutex_lock(&bt->lock);
-	block = bt_block_find(bt, bt_page_of(bt, host), vcpu->cpu.s.rip,
-			      bt_flavour_pack(&vcpu->flavour));
+	is_fresh = atomic_load(&bt->drops) == drops;
+	bt_space_note(vcpu);
+	block = bt_block_find(bt, page, vcpu->cpu.s.rip, flavour);
+	if (!block && bt_page_move(vcpu, page)) {
+		block = bt_block_find(bt, page, vcpu->cpu.s.rip, flavour);
+		/* The branch may have moved, which chaining looks at. */
+		if (is_fresh)
+			drops = atomic_load(&bt->drops);
+	}
 	if (!block) {
 		block = bt_translate(vcpu, host);
 		count(vcpu, BT_BLOCKS);

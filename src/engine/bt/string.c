@@ -200,7 +200,7 @@ static void emit_repeated(struct translation *t, unsigned i)
 	struct code *c = &t->c;
 	uint8_t *resume, *stub;
 
-	code_constant(c, SCRATCH, insn_rip(t, i));
+	emit_rip(t, SCRATCH, insn_rip(t, i));
 	code_store(c, FIELD_RIP, SCRATCH);
 	CODE(c, 0x4c, 0x8d, 0x15, 0, 0, 0, 0); /* lea r10, [rip + ..] */
 	resume = c->at - 4;

@@ -472,7 +472,7 @@ static enum carried emit_syscall(struct translation *t, unsigned i)
 	if (is_kernel(t))
 		return CARRIED_NOT;
 	check_syscall_enabled(t, i);
-	code_constant(c, SCRATCH, insn_rip(t, i) + insn->len);
+	emit_rip(t, SCRATCH, insn_rip(t, i) + insn->len);
 	code_jump(c, t->bt->stubs.syscall);
 	return CARRIED_AND_ENDS;
 }

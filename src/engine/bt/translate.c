@@ -253,15 +253,16 @@ static void emit_entries(struct translation *t, uint32_t live)
 	if (stay_saved)
 		emit_entry_rflags(t);
 	start = t->c.at;
+	block->code = (uint32_t)(start - t->bt->writable);
 	differs = code_check(&t->c,
 			     FIELD(exec[0][bt_exec_slot(t->rip)]) +
 				     BT_RETURN_IDS(bt_codes(&t->flavour)),
 			     t->id);
+	place_note(t, PLACE_SLOT, start + BT_CHECK_ID - 4);
 	cold_add(t, COLD_MISSED, differs, t->rip);
 	BUG_ON(t->c.at - start != BT_CHECK_SIZE);
 	if (live && !stay_saved)
 		code_restore_flags(&t->c);
-	block->code = (uint32_t)(start - t->bt->writable);
 	block->entry = stay_saved ? -SAVE_AND_JUMP : (int8_t)(t->c.at - start);
 	t->flags = stay_saved ? FLAGS_SAVED :
 		   live	      ? FLAGS_IN_RFLAGS :
@@ -285,6 +286,53 @@ static void emit_copies(struct translation *t)
 	add_span(t, 0, own, t->bytes);
 	for (unsigned i = 0; i < t->looks; i++)
 		add_span(t, 1 + i, t->look[i].span, t->look[i].bytes);
+}
+
+/* --- places ------------------------------------------------------------------ */
+
+void place_note(struct translation *t, enum place_kind kind, const uint8_t *at)
+{
+	const uint8_t *code = t->bt->writable + t->block->code;
+	const uint8_t *bytes = t->bt->writable + t->block->bytes;
+	bool is_cold = (uint64_t)(at - code) > PLACE_OFFSET;
+	uint64_t offset = (uint64_t)(at - (is_cold ? bytes : code));
+
+	if (!t->has_places)
+		return;
+	if (offset > PLACE_OFFSET || t->places == TRANSLATE_PLACES_MAX)
+		t->has_places = false;
+	else
+		t->place[t->places++] =
+			(uint16_t)(kind | (is_cold ? PLACE_IS_COLD : 0) |
+				   offset);
+}
+
+void emit_rip(struct translation *t, unsigned reg, uint64_t rip)
+{
+	uint8_t *start = t->c.at;
+
+	code_constant(&t->c, reg, rip);
+	if (t->c.at - start == 10)
+		place_note(t, PLACE_ADDRESS, t->c.at - 8);
+}
+
+/* Behind the copies of its bytes: how far behind them the list is. */
+static uint8_t *emit_list_place(struct translation *t)
+{
+	if (bt_block_may_move(&t->flavour, t->rip))
+		code_word(&t->c, 0, 2);
+	return t->c.at - 2;
+}
+
+static void emit_places(struct translation *t, uint8_t *place)
+{
+	const uint8_t *bytes = t->bt->writable + t->block->bytes;
+
+	if (!t->has_places)
+		return;
+	store_u16(place, (uint16_t)(t->c.at - bytes));
+	code_word(&t->c, t->places, 2);
+	code_copy(&t->c, (const uint8_t *)t->place, 2 * t->places);
 }
 
 static void emit_block(struct translation *t)
@@ -319,6 +367,7 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)
 	uint32_t page = bt_page_of(bt, host);
 	struct bt_region *region;
 	struct translation t;
+	uint8_t *places;
 
 	/* Which may drop the page's last block, and then nobody watches it. */
 	bt_cache_make_room(vcpu);
@@ -336,12 +385,13 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)
 	t.rip = vcpu->cpu.s.rip;
 	t.host = host;
 	t.room = (unsigned)(PAGE_SIZE - (t.rip & ~PAGE_MASK));
-	t.colds = t.looks = t.links = t.merged = 0;
+	t.colds = t.looks = t.links = t.merged = t.places = 0;
+	t.has_places = bt_block_may_move(&t.flavour, t.rip);
 	t.interpreted = 0;
 	decode_block(&t);
 	if (!t.count)
 		return NULL;
-	t.id = bt_block_id(bt, page, t.rip, bt_flavour_pack(&t.flavour));
+	t.id = bt_block_id(vcpu, page, t.rip, bt_flavour_pack(&t.flavour));
 	if (!t.id)
 		return NULL;
 	t.block = bt_block_new(bt);
@@ -353,7 +403,9 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)
 	region->used = used_up_to(&t);
 	t.c = code_at(bt, region->cold);
 	emit_copies(&t);
+	places = emit_list_place(&t);
 	emit_cold(&t);
+	emit_places(&t, places);
 	region->cold = used_up_to(&t);
 	bt_block_add(bt, t.block);
 	if (unlikely(t.flavour.is_checked))

@@ -39,12 +39,32 @@ struct cold {
 	uint8_t *hit;
 	/* The entry's place in the table if SPARE does not have it, or -1. */
 	int32_t entry;
+	bool is_relative; /* to RIP: `entry` moves with the block */
 	unsigned first, count; /* of a run */
 	enum flags_at flags; /* at its start */
 };
 
-#define TRANSLATE_INSNS_MAX 48
-#define TRANSLATE_COLD_MAX  (6 * TRANSLATE_INSNS_MAX)
+/*
+ * Where the code holds the block's linear address or one at a distance from it,
+ * so that it can be moved (move.c): the kind, and how far behind the check, or
+ * behind the copies of its bytes.
+ */
+enum place_kind {
+	PLACE_ADDRESS = 0x0000, /* 64 bits */
+	PLACE_LOW = 0x1000, /* 32 bits of an address, and .. */
+	PLACE_HIGH = 0x2000, /* .. the others, next in the list */
+	PLACE_SLOT = 0x3000, /* displacement of the page's id in bt_vcpu.exec */
+	PLACE_TLB = 0x4000, /* displacement of a field of a TLB's entry */
+	PLACE_ENTRY = 0x5000, /* 32 bits, the entry's place in its table */
+};
+
+#define PLACE_KIND	     0x7000
+#define PLACE_IS_COLD	     0x8000
+#define PLACE_OFFSET	     0x0fff
+
+#define TRANSLATE_INSNS_MAX  48
+#define TRANSLATE_PLACES_MAX 256
+#define TRANSLATE_COLD_MAX   (6 * TRANSLATE_INSNS_MAX)
 
 /* The status flags that code behind a branch needs, and its bytes. */
 #define LOOK_INSNS 8
@@ -82,7 +102,7 @@ struct translation {
 	enum flags_at flags;
 	uint8_t *retry; /* of the access that emit_translate comes to next */
 	/* What emit_address put into R10, where that is known. */
-	bool is_constant;
+	bool is_constant, is_relative;
 	uint64_t address;
 	struct cold cold[TRANSLATE_COLD_MAX];
 	unsigned colds;
@@ -90,7 +110,15 @@ struct translation {
 	struct bt_block *block;
 	uint32_t id; /* of its page */
 	unsigned links;
+	bool has_places; /* it may move */
+	unsigned places;
+	uint16_t place[TRANSLATE_PLACES_MAX];
 };
+
+/* The code at `at` depends on the block's address. */
+void place_note(struct translation *t, enum place_kind kind, const uint8_t *at);
+/* `reg` = an address at a distance from the block's; flags stay. */
+void emit_rip(struct translation *t, unsigned reg, uint64_t rip);
 
 /* RIP as it is after an addition: of 32 bits in 32-bit code. */
 static inline uint64_t truncate_rip(const struct translation *t, uint64_t rip)
