@@ -126,7 +126,7 @@ class Debugger:
 def kicks(elf, folder):
     path = os.path.join(folder, "gdb")
     guest = subprocess.Popen(
-        arguments(elf) + ["--append", "spin", "--gdb", "unix:" + path],
+        arguments(elf) + ["--append", "spin console=ttyS0", "--gdb", "unix:" + path],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         debugger = Debugger(path)

@@ -446,6 +446,7 @@ struct bt_vm {
 	_Atomic uint32_t drops; /* how often code was dropped */
 	struct bt_stress stress; /* set before there are vCPUs */
 	struct bt_check *check; /* lockstep; NULL: off */
+	bool has_exact_flags; /* also where nobody reads them; likewise */
 	FILE *perf_map; /* NULL: none */
 };
 

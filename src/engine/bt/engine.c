@@ -102,6 +102,14 @@ static int set_perf_map(struct vm *vm, const char *value)
 	return *value || bt->perf_map ? -EINVAL : bt_perf_map_open(bt);
 }
 
+static int set_flags(struct vm *vm, const char *value)
+{
+	struct bt_vm *bt = vm->engine;
+
+	bt->has_exact_flags = strcmp(value, "exact") == 0;
+	return bt->has_exact_flags || strcmp(value, "live") == 0 ? 0 : -EINVAL;
+}
+
 static const struct engine_option options[] = {
 	{ "stress",
 	  "for tests: tlb, cache, attention, smc, slow and short, with + "
@@ -113,6 +121,10 @@ static const struct engine_option options[] = {
 	  set_lockstep },
 	{ "perf-map", "name blocks for perf, in /tmp/perf-PID.map",
 	  set_perf_map },
+	{ "flags",
+	  "exact: right in every exception and interrupt; live (the default): "
+	  "where the code behind it reads them",
+	  set_flags },
 	{ "seed", "the number that stress draws from", set_seed },
 	{ 0 },
 };

@@ -6,8 +6,10 @@
  *	emit	forwards: rules.c, branch.c
  *	cold	what seldom runs, behind the block
  *
- * Flags that nobody will read are not kept: an exception in such a place shows
- * the guest stale values of them.
+ * Flags that nobody will read are not kept: an exception or an interrupt in such a
+ * place shows the guest stale values of them, unless the engine's option says
+ * flags=exact. They are its own of before: all that changes the privilege level
+ * loads them.
  */
 #include "engine/bt/translate.h"
 
@@ -142,7 +144,7 @@ static void look_at(struct translation *t, struct look *look, uint64_t rip)
 uint32_t flags_needed_at(struct translation *t, uint64_t rip)
 {
 	/* Another page may change without this block being dropped. */
-	if ((rip ^ t->rip) & PAGE_MASK)
+	if (((rip ^ t->rip) & PAGE_MASK) || t->bt->has_exact_flags)
 		return RFLAGS_STATUS;
 	for (unsigned i = 0; i < t->looks; i++)
 		if (t->look[i].rip == rip)
@@ -179,6 +181,8 @@ static uint32_t find_live_flags(struct translation *t)
 		t->live_after[i] = live;
 		live &= ~insn_row(insn)->flags_written;
 		live |= insn_reads_status(insn);
+		if (t->bt->has_exact_flags)
+			live = RFLAGS_STATUS;
 	}
 	return live & RFLAGS_STATUS;
 }
@@ -187,7 +191,7 @@ void need_flags_saved(struct translation *t, uint32_t live)
 {
 	if (t->flags != FLAGS_IN_RFLAGS)
 		return;
-	if (live) {
+	if (live || t->bt->has_exact_flags) {
 		code_save_flags(&t->c);
 		t->flags = FLAGS_SAVED;
 	} else {
