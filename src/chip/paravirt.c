@@ -389,6 +389,15 @@ static void on_start(void *device)
 	struct paravirt_scale scale = find_scale(clock->tsc_khz);
 	uint64_t tsc = clock_tsc(clock);
 
+	if (pv->is_kernels)
+		return;
+	/* From an engine with a clock of its own, which ends here. */
+	if (!pv->has_base) {
+		pv->scale = scale;
+		for (unsigned i = 0; i < pv->vm->vcpu_count; i++)
+			write_clock(pv->vm->vcpus[i]);
+		return;
+	}
 	if (scale.multiplier == pv->scale.multiplier &&
 	    scale.shift == pv->scale.shift)
 		return;
@@ -410,6 +419,9 @@ static int on_restored(void *device)
 {
 	struct paravirt *pv = device;
 
+	/* The kernel counts from where the VM's clock is. */
+	if (pv->is_kernels)
+		pv->has_base = false;
 	/* A shift by more than the word has bits means nothing. */
 	return pv->scale.shift > -32 && pv->scale.shift < 32 ? 0 : -EINVAL;
 }
@@ -437,7 +449,7 @@ static const struct device_ops ops = {
 	.destroy = on_destroy,
 };
 
-int paravirt_init(struct paravirt *pv, struct vm *vm)
+int paravirt_init(struct paravirt *pv, struct vm *vm, bool is_kernels)
 {
 	static const uint32_t ranges[][2] = {
 		{ MSR_KVM_WALL_OLD, MSR_KVM_CLOCK_OLD },
@@ -447,11 +459,12 @@ int paravirt_init(struct paravirt *pv, struct vm *vm)
 
 	*pv = (struct paravirt){
 		.vm = vm,
+		.is_kernels = is_kernels,
 		.device = { .name = "paravirt", .ops = &ops, .self = pv },
 	};
 	pthread_mutex_init(&pv->lock, NULL);
 	pv->scale = find_scale(vm->clock.tsc_khz);
-	for (unsigned i = 0; i < ARRAY_SIZE(ranges); i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(ranges) && !is_kernels; i++) {
 		const struct msr_range range = {
 			.name = "paravirt",
 			.first = ranges[i][0],
@@ -465,7 +478,8 @@ int paravirt_init(struct paravirt *pv, struct vm *vm)
 			return error;
 	}
 	vm->paravirt = pv;
-	vm->paravirt_ops = &paravirt_ops;
+	if (!is_kernels)
+		vm->paravirt_ops = &paravirt_ops;
 	device_add(vm, &pv->device);
 	return 0;
 }

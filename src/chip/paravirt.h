@@ -16,6 +16,7 @@ struct vm;
 
 struct paravirt {
 	struct vm *vm;
+	bool is_kernels; /* engine kvm: only its part of the state is here */
 	struct device device;
 	/*
 	 * A moment that all vCPUs' clocks count from, so that they agree to the
@@ -34,6 +35,7 @@ struct paravirt {
 /**
  * Adds the MSRs (source "paravirt") and sets vm->paravirt_ops. Which of it the
  * guest may use is what CPUID leaf 40000001h of vm->cpuid says. After vCPUs
- * were added, before they run. -errno of msr_add.
+ * were added, before they run. -errno of msr_add. is_kernels: an engine does
+ * it all, and keeps vcpu->paravirt; then neither MSRs nor operations are added.
  */
-int paravirt_init(struct paravirt *paravirt, struct vm *vm);
+int paravirt_init(struct paravirt *paravirt, struct vm *vm, bool is_kernels);

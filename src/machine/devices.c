@@ -33,17 +33,16 @@ static int create_lapics(struct pc *pc)
 	return error;
 }
 
-/* Where the guest has been told of it; a state that is moved says the same, so
- * that one of kvm's, where nothing is offered, fits a software engine. */
+/* Where the guest has been told of it; a state that is moved says the same. */
 static int create_paravirt(struct pc *pc)
 {
 	const struct cpuid_table *cpuid = pc->vm->cpuid;
 	uint32_t offered = cpuid_value(cpuid, KVM_PARA_FEATURES, 0, CPUID_EAX);
 
-	if (pc->vm->engine_ops->cpuid_offer ||
-	    !(offered & ~BIT(KVM_PARA_NO_DELAY)))
+	if (!(offered & ~BIT(KVM_PARA_NO_DELAY)))
 		return 0;
-	return paravirt_init(&pc->paravirt, pc->vm);
+	return paravirt_init(&pc->paravirt, pc->vm,
+			     pc->vm->engine_ops->cpuid_offer != NULL);
 }
 
 static int create_ioapic(struct pc *pc)

@@ -12,8 +12,8 @@
  *
  * The hypervisor leaves carry KVM's signature. Linux takes it for leave to use
  * the x2APIC without interrupt remapping, and asks the feature bits about all
- * else: those of chip/paravirt on a software engine, and that no delay is
- * needed after port I/O. Asynchronous page faults are never offered, as they
+ * else: those of chip/paravirt on a software engine, the kernel's own under kvm,
+ * and that no delay is needed after port I/O. Asynchronous page faults are never offered, as they
  * cannot move between engines.
  */
 #include "x86/cpu_model.h"
@@ -46,7 +46,7 @@ enum model {
 enum carrier {
 	HOST, /* it runs on the host's own units */
 	OURS, /* the engine does it all by itself */
-	SOFTWARE, /* of software engines alone: nobody lacks it elsewhere */
+	KERNELS, /* ours, or of the kernel's KVM: nobody lacks it elsewhere */
 };
 
 struct feature {
@@ -130,19 +130,18 @@ static const struct feature features[] = {
 	ROW(0x80000001, 0, EDX, 27, 2, OURS, "rdtscp"),
 	ROW(0x80000001, 0, EDX, 29, 2, OURS, "lm"),
 	ROW(0x80000007, 0, EDX, 8, 1, OURS, "nonstop_tsc"),
-	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_CLOCK_OLD, 1, SOFTWARE,
+	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_CLOCK_OLD, 1, KERNELS,
 	    "kvmclock"),
-	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_CLOCK, 1, SOFTWARE, "kvmclock"),
-	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_STABLE, 1, SOFTWARE,
-	    "kvmclock"),
-	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_STEAL, 1, SOFTWARE,
+	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_CLOCK, 1, KERNELS, "kvmclock"),
+	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_STABLE, 1, KERNELS, "kvmclock"),
+	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_STEAL, 1, KERNELS,
 	    "kvm_steal_time"),
-	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_EOI, 1, SOFTWARE, "kvm_pv_eoi"),
-	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_UNHALT, 1, SOFTWARE,
+	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_EOI, 1, KERNELS, "kvm_pv_eoi"),
+	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_UNHALT, 1, KERNELS,
 	    "kvm_pv_unhalt"),
-	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_TLB_FLUSH, 1, SOFTWARE,
+	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_TLB_FLUSH, 1, KERNELS,
 	    "kvm_pv_tlb_flush"),
-	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_IPI, 1, SOFTWARE, "kvm_pv_ipi"),
+	ROW(KVM_PARA_FEATURES, 0, EAX, KVM_PARA_IPI, 1, KERNELS, "kvm_pv_ipi"),
 };
 
 /*
@@ -358,11 +357,11 @@ static void put_features(struct build *b)
 		const struct feature *f = &features[i];
 		struct cpuid_leaf *entry;
 
-		if (!is_wanted(b, f) ||
-		    (f->carrier == SOFTWARE && b->request->offer))
+		if (!is_wanted(b, f))
 			continue;
 		if (!can_carry(b, f)) {
-			note_dropped(b, f->name);
+			if (f->carrier != KERNELS)
+				note_dropped(b, f->name);
 			continue;
 		}
 		entry = put(b, f->leaf, subleaf_of(f->leaf, f->subleaf));

@@ -261,6 +261,7 @@ static void reset(struct vcpu *vcpu, bool is_init)
 			MSI_ADDRESS_BASE | APIC_BASE_ENABLE |
 				(vcpu->index == 0 ? APIC_BASE_BSP : 0)))
 		log_error("kvm: the APIC base cannot be reset");
+	memset(&kvm->stopped_timer, 0, sizeof(kvm->stopped_timer));
 	kvm_must(kvm->fd, KVM_SET_LAPIC, &apic, "reset local APIC");
 	atomic_store(&kvm->extint, false);
 	atomic_store(&kvm->lint1, false);
@@ -366,6 +367,55 @@ static int read_settled(struct vcpu *vcpu, struct kvm_lapic_state *apic)
 	return 0;
 }
 
+/*
+ * The kernel's timer would run on while the VM's clock stands. So it is taken
+ * out of the registers meanwhile: nothing else changes them then.
+ */
+void kvm_apic_stop_timer(struct vcpu *vcpu)
+{
+	struct kvm_vcpu *kvm = kvm_vcpu(vcpu);
+	struct kvm_lapic_state apic;
+	uint64_t deadline = 0;
+
+	memset(&kvm->stopped_timer, 0, sizeof(kvm->stopped_timer));
+	if (read_settled(vcpu, &apic))
+		return;
+	if (*apic_register(&apic, APIC_LVT_MIN) & LVT_TIMER_DEADLINE) {
+		kvm_get_msr(vcpu, MSR_IA32_TSC_DEADLINE, &deadline);
+		if (deadline && !kvm_set_msr(vcpu, MSR_IA32_TSC_DEADLINE, 0))
+			kvm->stopped_timer.deadline = deadline;
+		return;
+	}
+	kvm->stopped_timer.initial = *apic_register(&apic, APIC_TIMER_INITIAL);
+	kvm->stopped_timer.left = *apic_register(&apic, APIC_TIMER_CURRENT);
+	if (!kvm->stopped_timer.initial || !kvm->stopped_timer.left) {
+		kvm->stopped_timer.initial = kvm->stopped_timer.left = 0;
+		return;
+	}
+	*apic_register(&apic, APIC_TIMER_INITIAL) = 0;
+	*apic_register(&apic, APIC_TIMER_CURRENT) = 0;
+	kvm_must(kvm->fd, KVM_SET_LAPIC, &apic, "stop the timer");
+}
+
+void kvm_apic_start_timer(struct vcpu *vcpu)
+{
+	struct kvm_vcpu *kvm = kvm_vcpu(vcpu);
+	struct kvm_lapic_state apic;
+
+	if (kvm->stopped_timer.deadline)
+		kvm_set_msr(vcpu, MSR_IA32_TSC_DEADLINE,
+			    kvm->stopped_timer.deadline);
+	if (kvm->stopped_timer.left &&
+	    !kvm_must(kvm->fd, KVM_GET_LAPIC, &apic, "get local APIC")) {
+		*apic_register(&apic, APIC_TIMER_INITIAL) =
+			kvm->stopped_timer.initial;
+		*apic_register(&apic, APIC_TIMER_CURRENT) =
+			kvm->stopped_timer.left;
+		kvm_must(kvm->fd, KVM_SET_LAPIC, &apic, "start the timer");
+	}
+	memset(&kvm->stopped_timer, 0, sizeof(kvm->stopped_timer));
+}
+
 static int get_state(struct vcpu *vcpu, struct apic_state *state)
 {
 	struct kvm_vcpu *kvm = kvm_vcpu(vcpu);
@@ -387,7 +437,13 @@ static int get_state(struct vcpu *vcpu, struct apic_state *state)
 	get_vectors(&apic, 0x200, state->irr);
 	state->lint[0] = atomic_load(&kvm->extint);
 	left = *apic_register(&apic, APIC_TIMER_CURRENT);
-	if (is_deadline_mode(state))
+	if (kvm->stopped_timer.left) {
+		state->timer_initial = kvm->stopped_timer.initial;
+		left = kvm->stopped_timer.left;
+	}
+	if (is_deadline_mode(state) && kvm->stopped_timer.deadline)
+		state->tsc_deadline = kvm->stopped_timer.deadline;
+	else if (is_deadline_mode(state))
 		kvm_get_msr(vcpu, MSR_IA32_TSC_DEADLINE, &state->tsc_deadline);
 	else if (state->timer_initial && left)
 		state->timer_expiry_ns =
@@ -434,6 +490,7 @@ static int set_state(struct vcpu *vcpu, const struct apic_state *state)
 	set_vectors(&apic, 0x200, state->irr);
 	*apic_register(&apic, APIC_ID) = vcpu->apic_id << 24;
 	*apic_register(&apic, APIC_TIMER_CURRENT) = timer_left(vcpu, state);
+	memset(&kvm->stopped_timer, 0, sizeof(kvm->stopped_timer));
 	error = kvm_must(kvm->fd, KVM_SET_LAPIC, &apic, "set local APIC");
 	if (!error && is_deadline_mode(state) && state->tsc_deadline)
 		kvm_set_msr(vcpu, MSR_IA32_TSC_DEADLINE, state->tsc_deadline);

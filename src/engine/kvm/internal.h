@@ -39,6 +39,7 @@ struct kvm_vm {
 	bool has_rom; /* atomic; some slot is MEMORY_ROM */
 	bool has_msr[KVM_MSRS_MAX]; /* of msr_slots[] */
 	uint64_t tsc_offset; /* of the clock, while it runs */
+	bool is_stopped; /* the clock has been told to stand */
 
 	pthread_mutex_t point_lock; /* over every vCPU's patch[] */
 
@@ -65,6 +66,12 @@ struct kvm_vcpu {
 	_Atomic bool extint; /* the i8259 asserts LINT0 */
 	_Atomic bool lint1; /* LINT1 rose */
 	bool is_shut_down; /* after a triple fault */
+	/* The local APIC's timer while the VM's clock stands: what was left of
+	 * the count, or the deadline; 0: it was not armed. */
+	struct {
+		uint32_t initial, left;
+		uint64_t deadline;
+	} stopped_timer;
 
 	/* A debugger's: what it asked for; INT3s in memory now, with room for
 	 * as many; what the kernel was told. */
@@ -140,9 +147,19 @@ int kvm_filter_msrs(struct kvm_vm *kvm);
 int kvm_set_tsc_offset(struct vcpu *vcpu, uint64_t tsc_adjust);
 void kvm_clock_changed(struct vm *vm, bool is_running, uint64_t tsc_offset);
 
+/* paravirt.c: the kernel's clock and what the guest registered with it. */
+/* Before KVM_SET_CPUID2: what CPUID does not offer is not there. */
+void kvm_enforce_paravirt(struct vcpu *vcpu);
+/* As the VM's clock stops, into vcpu->paravirt, and starts. Parked. */
+void kvm_paravirt_stop(struct vm *vm);
+void kvm_paravirt_start(struct vm *vm);
+
 /* apic.c */
 extern const struct apic_ops kvm_apic_ops;
 int kvm_routes_init(struct kvm_vm *kvm);
+/* As the clock stops and starts: takes the timer away, puts it back. Parked. */
+void kvm_apic_stop_timer(struct vcpu *vcpu);
+void kvm_apic_start_timer(struct vcpu *vcpu);
 int kvm_msi_fd(struct vm *vm, int event_fd, const struct msi *msi);
 /* Before KVM_RUN, own thread: hands over ExtINT and LINT1 as far as may be. */
 void kvm_inject(struct vcpu *vcpu);

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "engine/kvm/internal.h"
+#include "x86/kvm_para.h"
 
 #define MSR_IA32_TSC	      0x10
 #define MSR_IA32_TSC_ADJUST   0x3b
@@ -214,6 +215,17 @@ static void rearm_deadline(struct vcpu *vcpu)
 		kvm_set_msr(vcpu, MSR_IA32_TSC_DEADLINE, deadline);
 }
 
+static void stop_vcpus(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->vcpu_count; i++) {
+		kvm_leave_debug(vm->vcpus[i]);
+		if (!kvm_vm(vm)->is_stopped)
+			kvm_apic_stop_timer(vm->vcpus[i]);
+	}
+	if (!kvm_vm(vm)->is_stopped)
+		kvm_paravirt_stop(vm);
+}
+
 /*
  * Where the host's TSC is not invariant, the clock makes one of its nanoseconds
  * and the guest has the hardware's: they start alike and part. The guest's is
@@ -223,8 +235,9 @@ void kvm_clock_changed(struct vm *vm, bool is_running, uint64_t tsc_offset)
 {
 	struct clock *clock = &vm->clock;
 
-	for (unsigned i = 0; i < vm->vcpu_count && !is_running; i++)
-		kvm_leave_debug(vm->vcpus[i]);
+	if (!is_running)
+		stop_vcpus(vm);
+	kvm_vm(vm)->is_stopped = !is_running;
 	if (!clock->has_host_tsc) {
 		uint64_t host_tsc = __builtin_ia32_rdtsc();
 
@@ -245,8 +258,10 @@ void kvm_clock_changed(struct vm *vm, bool is_running, uint64_t tsc_offset)
 
 		kvm_get_msr(vm->vcpus[i], MSR_IA32_TSC_ADJUST, &adjust);
 		kvm_set_tsc_offset(vm->vcpus[i], adjust);
+		kvm_apic_start_timer(vm->vcpus[i]);
 		rearm_deadline(vm->vcpus[i]);
 	}
+	kvm_paravirt_start(vm);
 }
 
 /* --- the filter ----------------------------------------------------------- */
@@ -254,10 +269,11 @@ void kvm_clock_changed(struct vm *vm, bool is_running, uint64_t tsc_offset)
 /*
  * What the kernel keeps: time, APIC base, speculation controls, SYSENTER,
  * MISC_ENABLE, debug control, MTRRs, PAT, the TSC deadline, SYSCALL and segment
- * bases, TSC_AUX, AMD's VIRT_SPEC_CTRL. The x2APIC's cannot be filtered.
+ * bases, TSC_AUX, AMD's VIRT_SPEC_CTRL, its paravirtual clock, steal time and
+ * EOI. The x2APIC's cannot be filtered.
  */
 static const uint32_t kernel_msrs[][2] = {
-	{ 0x10, 0x10 },
+	{ 0x10, 0x12 },
 	{ 0x1b, 0x1b },
 	{ 0x3b, 0x3b },
 	{ 0x48, 0x49 },
@@ -273,13 +289,16 @@ static const uint32_t kernel_msrs[][2] = {
 	{ 0x277, 0x277 },
 	{ 0x2ff, 0x2ff },
 	{ 0x6e0, 0x6e0 },
+	{ MSR_KVM_WALL, MSR_KVM_CLOCK },
+	{ MSR_KVM_STEAL, MSR_KVM_EOI },
 	{ 0xc0000080, 0xc0000084 },
 	{ 0xc0000100, 0xc0000103 },
 	{ 0xc001011f, 0xc001011f },
 };
 
 /* Parts of the MSR space with a bitmap each; what lies outside is an exit. */
-static const uint32_t filter_bases[] = { 0, 0x600, 0xc0000000, 0xc0010000 };
+static const uint32_t filter_bases[] = { 0, 0x600, MSR_KVM_WALL, 0xc0000000,
+					 0xc0010000 };
 
 #define FILTER_MSRS 0x400
 

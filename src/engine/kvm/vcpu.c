@@ -155,6 +155,8 @@ int kvm_vcpu_create(struct vcpu *vcpu, const struct cpuid_table *cpuid)
 	if (!kvm->xsave)
 		return -ENOMEM;
 	error = map_run(vcpu);
+	if (!error)
+		kvm_enforce_paravirt(vcpu);
 	if (!error && cpuid)
 		error = set_cpuid(vcpu, cpuid);
 	if (error)

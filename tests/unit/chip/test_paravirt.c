@@ -94,7 +94,7 @@ static int setup(void **state)
 			 0);
 	set_features(ALL);
 	board->vm.cpuid = &cpuid;
-	assert_int_equal(paravirt_init(&pv, &board->vm), 0);
+	assert_int_equal(paravirt_init(&pv, &board->vm, false), 0);
 	return 0;
 }
 

@@ -395,6 +395,34 @@ static void test_features_of_instructions(void **state)
 	assert_false(cpuid_has(&table, FEAT_WBNOINVD));
 }
 
+/* KVM's own: where the kernel has them, and nobody lacks them elsewhere. */
+static void test_paravirtual_features(void **state)
+{
+	struct cpuid_table host, offer, table;
+	struct cpu_request request = {
+		.model = "x86-64-v3,kvm_pv_ipi=off",
+		.host = &host,
+		.offer = &offer,
+		.vcpus = 1,
+	};
+	char dropped[CPU_DROPPED_MAX];
+
+	make_host(&host, INTEL);
+	make_host(&offer, INTEL);
+	assert_int_equal(cpu_model_build(&request, &table, dropped), 0);
+	assert_string_equal(dropped, "");
+	assert_int_equal(cpuid_value(&table, 0x40000001, 0, CPUID_EAX), BIT(1));
+	/* Clock, steal time, EOI, IPI; and page faults, which cannot move. */
+	add(&offer, 0x40000001, 0,
+	    BIT(0) | BIT(3) | BIT(24) | BIT(5) | BIT(6) | BIT(11) | BIT(4) |
+		    BIT(14),
+	    0, 0, 0);
+	assert_int_equal(cpu_model_build(&request, &table, dropped), 0);
+	assert_string_equal(dropped, "");
+	assert_int_equal(cpuid_value(&table, 0x40000001, 0, CPUID_EAX),
+			 BIT(0) | BIT(1) | BIT(3) | BIT(24) | BIT(5) | BIT(6));
+}
+
 /* Protection keys: in no model, but to be had. */
 static void test_features_asked_for(void **state)
 {
@@ -555,6 +583,7 @@ int main(void)
 		cmocka_unit_test(test_host_model_keeps_what_the_offer_has),
 		cmocka_unit_test(test_constant_msrs),
 		cmocka_unit_test(test_features_of_instructions),
+		cmocka_unit_test(test_paravirtual_features),
 		cmocka_unit_test(test_features_asked_for),
 		cmocka_unit_test(test_features_left_out),
 		cmocka_unit_test(test_vendor),

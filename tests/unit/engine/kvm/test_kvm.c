@@ -73,6 +73,13 @@ GUEST(guest_wait, "mov $0x1b, %ecx; rdmsr; mov $0xfee00000, %ebx;"
 GUEST(guest_timer, "mov $0xfee00000, %ebx; movl $0x1ff, 0xf0(%ebx);"
 		   "movl $0xb, 0x3e0(%ebx); movl $0x60, 0x320(%ebx);"
 		   "movl $300000000, 0x380(%ebx); movl $1, 0x3000; 1: jmp 1b");
+/* A TSC deadline of 2^30 ticks, vector 61h. */
+GUEST(guest_deadline, "mov $0xfee00000, %ebx; movl $0x1ff, 0xf0(%ebx);"
+		      "movl $0x40061, 0x320(%ebx); rdtsc; mov $0x6e0, %ecx;"
+		      "add $0x40000000, %eax; adc $0, %edx; wrmsr;"
+		      "movl $1, 0x3000; 1: jmp 1b");
+GUEST(guest_clock, "mov $0x4b564d01, %ecx; mov $0x4001, %eax; xor %edx, %edx;"
+		   "wrmsr; movl $1, 0x3000; 1: jmp 1b");
 GUEST(guest_dirty, "movl $1, 0x10000; movl $1, 0x15000");
 GUEST(guest_xsetbv, "mov %cr4, %eax; or $0x40000, %eax; mov %eax, %cr4;"
 		    "xor %ecx, %ecx; xor %edx, %edx; mov $7, %eax; xsetbv;"
@@ -720,31 +727,127 @@ static bool is_in_irr(struct machine *m, unsigned vector,
 	return apic->irr[vector / 32] >> vector % 32 & 1;
 }
 
-/* What runs out while the VM stands is in the state that is saved then. */
-static void test_timer_runs_out_while_paused(void **state)
+/* A pause behind the guest's word that its timer is armed. */
+static void pause_armed(struct machine *m)
 {
-	struct apic_state apic;
+	start(m);
+	for (unsigned i = 0; i < 200 && !word(m, 0x3000); i++)
+		sleep_ms(1);
+	vm_pause(&m->vm);
+	assert_int_equal(word(m, 0x3000), 1);
+}
+
+/* On, for longer than the timer has, and stopped again. */
+static void go_on(struct machine *m)
+{
+	vm_resume(&m->vm);
+	sleep_ms(800);
+	vm_pause(&m->vm);
+}
+
+static void end(struct machine *m)
+{
+	vm_resume(&m->vm);
+	vm_stop(&m->vm, STOP_HOST, 0);
+	vm_join(&m->vm);
+	vm_fini(&m->vm);
+}
+
+/* The timer stands with the clock, and runs out when that has gone on. */
+static void test_timer_stands_in_a_pause(void **state)
+{
+	struct apic_state apic, again;
 	struct cpu_state cpu;
 	struct machine m;
 
 	load_guest(&m, guest_timer);
-	start(&m);
-	for (unsigned i = 0; i < 200 && !word(&m, 0x3000); i++)
-		sleep_ms(1);
-	vm_pause(&m.vm);
-	assert_int_equal(word(&m, 0x3000), 1);
+	pause_armed(&m);
 	assert_false(is_in_irr(&m, 0x60, &apic));
+	assert_int_equal(apic.timer_initial, 300000000);
 	assert_true(apic.timer_expiry_ns > clock_ns(&m.vm.clock));
 	sleep_ms(400);
+	assert_false(is_in_irr(&m, 0x60, &again));
+	assert_memory_equal(&apic, &again, sizeof(apic));
+	/* Twice the same pause. */
+	vm_pause(&m.vm);
+	assert_false(is_in_irr(&m, 0x60, &again));
+	assert_memory_equal(&apic, &again, sizeof(apic));
+	go_on(&m);
 	assert_true(is_in_irr(&m, 0x60, &apic));
 	assert_int_equal(apic.timer_expiry_ns, 0);
-	assert_true(is_in_irr(&m, 0x60, &apic));
 	assert_int_equal(kvm_engine.get_state(m.vm.vcpus[0], &cpu), 0);
 	assert_false(cpu.event.is_valid);
-	vm_resume(&m.vm);
-	vm_stop(&m.vm, STOP_HOST, 0);
-	vm_join(&m.vm);
-	vm_fini(&m.vm);
+	end(&m);
+}
+
+static void test_deadline_stands_in_a_pause(void **state)
+{
+	struct apic_state apic;
+	uint64_t deadline;
+	struct machine m;
+
+	load_guest(&m, guest_deadline);
+	pause_armed(&m);
+	assert_false(is_in_irr(&m, 0x61, &apic));
+	deadline = apic.tsc_deadline;
+	assert_int_not_equal(deadline, 0);
+	sleep_ms(800);
+	assert_false(is_in_irr(&m, 0x61, &apic));
+	assert_int_equal(apic.tsc_deadline, deadline);
+	go_on(&m);
+	assert_true(is_in_irr(&m, 0x61, &apic));
+	assert_int_equal(apic.tsc_deadline, 0);
+	end(&m);
+}
+
+#define CLOCK_PAGE 0x4000u
+
+static bool has_kvmclock(struct machine *m)
+{
+	return cpuid_has_bit(&m->cpuid, 0x40000001, 0, CPUID_EAX, 3);
+}
+
+static uint64_t system_time(struct machine *m)
+{
+	return word(m, CLOCK_PAGE + 16) | (uint64_t)word(m, CLOCK_PAGE + 20)
+						  << 32;
+}
+
+/* What the guest registered comes out, goes in elsewhere, and goes with reset;
+ * the clock counts as the VM's. */
+static void test_kvmclock(void **state)
+{
+	const uint64_t later = 5000000000000;
+	struct machine m, other;
+	uint64_t first;
+
+	load_guest(&m, guest_clock);
+	pause_armed(&m);
+	if (!has_kvmclock(&m)) {
+		end(&m);
+		skip();
+	}
+	assert_int_equal(m.vm.vcpus[0]->paravirt.clock, CLOCK_PAGE | 1);
+	assert_int_not_equal(word(&m, CLOCK_PAGE), 0);
+	assert_true(system_time(&m) < later);
+	assert_true(system_time(&m) <= clock_ns(&m.vm.clock));
+
+	load_guest(&other, guest_spin);
+	clock_set(&other.vm.clock, later, 1000000);
+	other.vm.vcpus[0]->paravirt = m.vm.vcpus[0]->paravirt;
+	start(&other);
+	for (unsigned i = 0; i < 400 && !word(&other, CLOCK_PAGE); i++)
+		sleep_ms(5);
+	vm_pause(&other.vm);
+	first = system_time(&other);
+	assert_true(first >= later);
+	assert_true(first <= clock_ns(&other.vm.clock));
+	assert_int_equal(other.vm.vcpus[0]->paravirt.clock, CLOCK_PAGE | 1);
+	other.vm.vcpus[0]->paravirt.clock = 0; /* as a reset has it */
+	go_on(&other);
+	assert_int_equal(other.vm.vcpus[0]->paravirt.clock, 0);
+	end(&other);
+	end(&m);
 }
 
 static bool is_qemu_tcg(void)
@@ -973,7 +1076,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_eoi_of_a_level_triggered_vector_is_heard),
 		cmocka_unit_test(test_extint_wakes_a_halted_vcpu),
 		cmocka_unit_test(test_extint_from_the_vcpus_own_thread),
-		cmocka_unit_test(test_timer_runs_out_while_paused),
+		cmocka_unit_test(test_timer_stands_in_a_pause),
+		cmocka_unit_test(test_deadline_stands_in_a_pause),
+		cmocka_unit_test(test_kvmclock),
 		cmocka_unit_test(test_state_goes_in_and_comes_out),
 		cmocka_unit_test(test_cpuid_follows_xcr0),
 		cmocka_unit_test(test_dirty_log),
