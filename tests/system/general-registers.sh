@@ -8,9 +8,11 @@
 objects=build/release/src
 
 path=()
-for file in "$objects"/engine/interp/*.o "$objects"/x86/{walk,xsave_image,cpuid,decode,insn_table}.o \
-	"$objects"/engine/bt/{run,return,xstate,exec,stop,vectors,world,stress}.o; do
-	case ${file##*/} in
+for file in "$objects"/engine/interp/*.o "$objects"/x86/{walk,xsave_image,cpuid,decode,reencode,insn_table}.o \
+	"$objects"/engine/bt/{run,return,xstate,exec,stop,vectors,world,stress}.o \
+	"$objects"/engine/bt/{translate,access,branch,crossing,leave,rules,stack}.o \
+	"$objects"/engine/bt/{string,system,syscall,stub,block,cache,move,page}.o; do
+	case ${file#"$objects"/engine/interp/} in
 	# Creation; the engine's own loop, behind `leave`; and what executes
 	# vector instructions or looks at s.fpu, behind `sync`.
 	create.o | engine.o) ;;
@@ -45,9 +47,12 @@ move sched_yield
 allowed+='
 cpu block_find
 event snprintf trace_put
+block calloc free
+page calloc memcmp
+translate bt_check_note bt_dump_block
 run bt_check_aborted bt_check_enter bt_check_left bt_check_start bt_check_wants
-run block_find_one bt_cache_drop_all bt_link_chain
-run bt_page_move bt_page_written bt_space_note bt_translate pthread_mutex_lock pthread_mutex_unlock
+run block_find_one pthread_mutex_lock pthread_mutex_unlock
+page pthread_mutex_lock pthread_mutex_unlock
 stop pthread_mutex_lock pthread_mutex_unlock sched_yield
 system fpu_in_use
 handlers exec_host_unit fpu_handlers
@@ -55,12 +60,13 @@ world interp_world_ops
 '
 # They read a few words, and are compiled for general registers too.
 allowed+='
-run bt_block_at bt_block_find
 world input_tsc memory_mark_dirty vcpu_has_interrupt
 '
 # At creation and at the end, while no guest runs.
 allowed+='
 debug calloc free memcpy
+cache __errno_location aligned_alloc calloc close free ftruncate
+cache memfd_create mmap munmap pthread_mutex_destroy pthread_mutex_init
 stress memcmp strcspn strlen
 '
 nm --defined-only "${path[@]}" | awk 'NF == 3 { print $3 }' >"$TMPDIR/defined"

@@ -107,6 +107,7 @@ uint32_t bt_block_id(struct bt_vcpu *vcpu, uint32_t page, uint64_t rip,
 
 	if (mapping)
 		return mapping->id;
+	bt_vectors_leave(vcpu);
 	mapping = calloc(1, sizeof(*mapping));
 	if (!mapping)
 		return 0;

@@ -198,6 +198,7 @@ static void start_ids_anew(struct bt_vcpu *self)
 	struct bt_vm *bt = self->bt;
 	struct vm *vm = bt->vm;
 
+	bt_vectors_leave(self);
 	bt_stop_world(bt, self);
 	for (unsigned i = 0; i < BT_REGIONS; i++)
 		empty_region(bt, i);
@@ -223,6 +224,7 @@ void bt_cache_make_room(struct bt_vcpu *vcpu)
 	bt->current = (bt->current + 1) % BT_REGIONS;
 	if (!bt_region(bt)->blocks)
 		return;
+	bt_vectors_leave(vcpu);
 	bt_stop_world(bt, vcpu);
 	empty_region(bt, bt->current);
 	bt_start_world(bt);

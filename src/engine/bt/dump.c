@@ -304,6 +304,10 @@ void bt_dump_block(const struct translation *t)
 {
 	struct vm *vm = t->bt->vm;
 
+	if (!t->bt->perf_map && !trace_is_on(&vm->trace, TRACE_GUEST_CODE) &&
+	    !trace_is_on(&vm->trace, TRACE_HOST_CODE))
+		return;
+	bt_vectors_leave(t->vcpu);
 	if (trace_is_on(&vm->trace, TRACE_GUEST_CODE))
 		dump_guest(t, vm);
 	if (trace_is_on(&vm->trace, TRACE_HOST_CODE))

@@ -431,6 +431,7 @@ bool bt_page_move(struct bt_vcpu *vcpu, uint32_t page)
 	if (!from)
 		return false;
 	move.delta = rip - from->rip;
+	bt_vectors_leave(vcpu); /* dropped blocks are freed */
 	bt_stop_world(bt, vcpu);
 	move_together(&move, page, rip);
 	unchain_all_parted(&move);

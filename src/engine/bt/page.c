@@ -58,6 +58,7 @@ int bt_page_watch(struct bt_vcpu *vcpu, uint32_t page)
 	uint32_t set;
 
 	if (!bt->page[page]) {
+		bt_vectors_leave(vcpu);
 		bt->page[page] = calloc(1, sizeof(*bt->page[page]));
 		if (!bt->page[page])
 			return -ENOMEM;

@@ -253,7 +253,8 @@ static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 		code = find_known(vcpu, host);
 	if (code)
 		return code;
-	bt_vectors_leave(vcpu);
+	if (unlikely(bt->check))
+		bt_vectors_leave(vcpu);
 	bt_leave_guest(vcpu);
 	pthread_mutex_lock(&bt->lock);
 	is_fresh = atomic_load(&bt->drops) == drops;

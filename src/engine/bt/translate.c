@@ -30,6 +30,15 @@ static bool ends_block(const struct insn *insn)
 #define COPY_AHEAD 40
 #define COPY_STEP  64
 
+/* Not memcpy: the guest's vectors are in the processor. */
+static void copy(uint8_t *to, const uint8_t *from, uint64_t count)
+{
+	__asm__ volatile("rep movsb"
+			 : "+D"(to), "+S"(from), "+c"(count)
+			 :
+			 : "memory");
+}
+
 /* Behind the page the next one's, as far as an instruction may reach. */
 static void copy_beyond(struct translation *t)
 {
@@ -39,7 +48,7 @@ static void copy_beyond(struct translation *t)
 
 	if (!beyond)
 		return;
-	memcpy(t->bytes + t->copied, beyond, more);
+	copy(t->bytes + t->copied, beyond, more);
 	t->copied += more;
 }
 
@@ -55,7 +64,7 @@ static void copy_bytes(struct translation *t, unsigned offset)
 	}
 	if (likely(t->copied >= offset + COPY_AHEAD) || t->copied > room)
 		return;
-	memcpy(t->bytes + t->copied, t->host + t->copied, room - t->copied);
+	copy(t->bytes + t->copied, t->host + t->copied, room - t->copied);
 	t->copied = room;
 	if (room == t->room)
 		copy_beyond(t);
@@ -107,7 +116,7 @@ static unsigned copy_look(struct look *look, const uint8_t *host,
 		memcpy(look->bytes, host, COPY_STEP);
 		return COPY_STEP;
 	}
-	memcpy(look->bytes + copied, host + copied, room - copied);
+	copy(look->bytes + copied, host + copied, room - copied);
 	return room;
 }
 

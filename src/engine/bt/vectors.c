@@ -7,7 +7,8 @@
  * run meanwhile is compiled for general registers only and calls nothing that
  * is not (Makefile: general; tests/system/general-registers.sh holds it to that).
  * Whoever goes beyond calls bt_vectors_leave first: world.c for all that the
- * interpreter asks of the world, run.c before it locks, translates or drops.
+ * interpreter asks of the world, run.c before it drops, and the translator, which
+ * does without, before it allocates or evicts.
  *
  * In between stands an XSAVE area in the standard format (SDM 1, 13.4), with
  * the three components (EDX:EAX = 7). s.fpu is where the interpreter works on
