@@ -14,6 +14,7 @@
 /* The encoding's register fields, four bits each. */
 struct fields {
 	unsigned reg, rm, vvvv;
+	unsigned index; /* 0: none */
 	bool has_high_byte; /* AH CH DH BH somewhere */
 	bool is_memory;
 	bool is_opcode_register;
@@ -43,6 +44,7 @@ static void place_operand(struct fields *fields, const struct insn *insn,
 	if (operand_is_mem(operand)) {
 		fields->is_memory = true;
 		fields->rm = rename->base;
+		fields->index = rename->index;
 		return;
 	}
 	if (operand->kind == OPND_REG)
@@ -113,7 +115,7 @@ static unsigned put_legacy(uint8_t *out, const struct insn *insn,
 {
 	unsigned n = copy_prefixes(out, insn, bytes);
 	uint8_t rex = (insn->rex & 0x48) | (insn->rex ? 0x40 : 0) |
-		      fields->rm >> 3;
+		      fields->rm >> 3 | (fields->index >> 3) << 1;
 
 	if (fields->has_modrm)
 		rex |= (fields->reg >> 3) << 2;
@@ -152,7 +154,7 @@ static unsigned put_vex(uint8_t *out, const struct insn *insn,
 			const struct fields *fields)
 {
 	out[0] = 0xc4;
-	out[1] = (uint8_t)(!(fields->reg & 8) << 7 | 1 << 6 |
+	out[1] = (uint8_t)(!(fields->reg & 8) << 7 | !(fields->index & 8) << 6 |
 			   !(fields->rm & 8) << 5 |
 			   (insn->map == MAP_0F	  ? 1 :
 			    insn->map == MAP_0F38 ? 2 :
@@ -187,6 +189,27 @@ static void generalize(struct fields *fields, const struct insn *insn)
 	fields->has_modrm = true;
 }
 
+/* ModRM, SIB where there is an index, displacement. */
+static unsigned put_memory(uint8_t *out, const struct fields *fields,
+			   int32_t displacement)
+{
+	bool is_byte = displacement == (int8_t)displacement;
+	unsigned mod = !displacement ? 0 : is_byte ? 1 : 2, n = 0;
+
+	out[n++] = (uint8_t)(mod << 6 | (fields->reg & 7) << 3 |
+			     (fields->index ? 4 : fields->rm & 7));
+	if (fields->index)
+		out[n++] =
+			(uint8_t)((fields->index & 7) << 3 | (fields->rm & 7));
+	if (mod == 1)
+		out[n++] = (uint8_t)displacement;
+	if (mod == 2) {
+		store_u32(out + n, (uint32_t)displacement);
+		n += 4;
+	}
+	return n;
+}
+
 unsigned insn_reencode(uint8_t *out, const struct insn *insn,
 		       const uint8_t *bytes, const struct insn_rename *rename)
 {
@@ -203,9 +226,11 @@ unsigned insn_reencode(uint8_t *out, const struct insn *insn,
 	if (fields.is_opcode_register)
 		fields.opcode = (fields.opcode & 0xf8) | (fields.rm & 7);
 	out[n++] = fields.opcode;
-	if (fields.has_modrm)
-		out[n++] = (uint8_t)((fields.is_memory ? 0 : 0xc0) |
-				     (fields.reg & 7) << 3 | (fields.rm & 7));
+	if (fields.has_modrm && fields.is_memory)
+		n += put_memory(out + n, &fields, rename->displacement);
+	else if (fields.has_modrm)
+		out[n++] = (uint8_t)(0xc0 | (fields.reg & 7) << 3 |
+				     (fields.rm & 7));
 	for (unsigned i = 0; i < insn->imm_len; i++)
 		out[n + i] = bytes[insn->off_imm + i];
 	if (fields.has_imm_register)

@@ -13,14 +13,19 @@
 /* Which general register stands where another stood. */
 struct insn_rename {
 	uint8_t to[16]; /* for registers 0..15; bytes AH..BH do not change */
-	/* The memory operand, if any, becomes [base], without segment,
-	 * displacement or address-size prefix. base is not 4, 5, 12 or 13. */
+	/* The memory operand, if any, becomes [base + index + displacement],
+	 * without segment or address-size prefix. base is not 4, 5, 12 or 13;
+	 * index is not 4; 0: there is none. */
 	uint8_t base;
+	uint8_t index;
+	int32_t displacement;
 };
+
+#define INSN_REENCODED_MAX (INSN_MAX_LEN + 5)
 
 /*
  * Writes the instruction that `insn` was decoded from (legacy or VEX, no vector
- * index) to `out`, 15 bytes of room, for 64-bit mode. Returns its length, or 0
+ * index) to `out`, INSN_REENCODED_MAX bytes of room, for 64-bit mode. Returns its length, or 0
  * where it has no encoding: AH to BH beside a register that needs REX. From
  * 32-bit mode: what 64-bit mode has too, INC and DEC of one byte, and 82.
  */

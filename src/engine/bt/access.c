@@ -79,6 +79,7 @@ void emit_address(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
 
+	t->has_delta = false;
 	t->retry = code_here(&t->c);
 	t->is_constant = is_constant_address(insn) && insn->seg < SEG_FS;
 	t->is_relative = insn->base == INSN_REG_RIP;
@@ -101,6 +102,7 @@ void emit_lea(struct translation *t, unsigned i)
 	unsigned to = host_register(operand->reg);
 	bool wide = insn->adsize == 8 && operand->size == 8;
 
+	t->has_delta = false;
 	if (in_memory(operand->reg))
 		to = SCRATCH;
 	if (!is_constant_address(insn))
@@ -111,8 +113,7 @@ void emit_lea(struct translation *t, unsigned i)
 		code_store(&t->c, FIELD_GPR(operand->reg), SCRATCH);
 }
 
-/* To the slow path: on a condition, or always. */
-static uint8_t *branch_slow(struct translation *t, unsigned condition)
+uint8_t *emit_branch_slow(struct translation *t, unsigned condition)
 {
 	if (likely(!bt_stress_hits(&t->bt->stress, STRESS_SLOW, 1)))
 		return code_jcc_forward(&t->c, condition);
@@ -135,7 +136,8 @@ static bool is_likely_upper(const struct translation *t)
 
 static void slow(struct translation *t, unsigned condition, unsigned i)
 {
-	cold_add(t, COLD_INTERPRET, branch_slow(t, condition), insn_rip(t, i));
+	cold_add(t, COLD_INTERPRET, emit_branch_slow(t, condition),
+		 insn_rip(t, i));
 }
 
 /* Where the comparison of emit_translate fails. */
@@ -197,7 +199,7 @@ void emit_translate(struct translation *t, unsigned i, unsigned size,
 			(uint32_t)sizeof(struct tlb_entry);
 	struct cold model = {
 		.access = (uint8_t)access,
-		.size = (uint8_t)size,
+		.size = (uint16_t)size,
 		.is_upper = is_likely_upper(t),
 		.entry = -1,
 	};
@@ -224,28 +226,4 @@ void emit_translate(struct translation *t, unsigned i, unsigned size,
 	}
 	emit_with_entry(t, 0x03, table + offsetof(struct tlb_entry, host),
 			&model);
-}
-
-uint8_t *emit_stack_check(struct translation *t, unsigned size)
-{
-	struct code *c = &t->c;
-	uint32_t stack = FIELD(stack[0]) +
-			 t->flavour.view * (uint32_t)sizeof(struct bt_stack);
-	uint8_t *branch;
-
-	code_gs(c, OP_SIZE_64, 0x33, SCRATCH,
-		stack + (uint32_t)offsetof(struct bt_stack, page));
-	code_group1(c, OP_SIZE_64, 7, SCRATCH, (uint32_t)PAGE_SIZE - size);
-	branch = branch_slow(t, COND_A);
-	code_gs(c, OP_SIZE_64, 0x03, SCRATCH,
-		stack + (uint32_t)offsetof(struct bt_stack, host));
-	return branch;
-}
-
-void emit_translate_stack(struct translation *t, unsigned i, unsigned size,
-			  uint8_t *retry)
-{
-	uint8_t *branch = emit_stack_check(t, size);
-
-	cold_add(t, COLD_STACK, branch, insn_rip(t, i))->retry = retry;
 }

@@ -124,8 +124,8 @@ uint32_t bt_block_id(struct bt_vcpu *vcpu, uint32_t page, uint64_t rip,
 
 static void put_id(struct bt_vm *bt, const struct bt_block *block)
 {
-	struct bt_mapping **link =
-		find_mapping(bt, block->page, block->rip, block->flavour);
+	struct bt_mapping **link = find_mapping(bt, block->page, block->rip,
+						bt_id_flavour(block->flavour));
 	struct bt_mapping *mapping = *link;
 
 	if (--mapping->blocks)
@@ -238,7 +238,9 @@ void bt_block_add(struct bt_vm *bt, struct bt_block *block)
 		&bt->bucket[hash(block->page, block->rip, block->flavour)];
 
 	bt_region(bt)->blocks++;
-	(*find_mapping(bt, block->page, block->rip, block->flavour))->blocks++;
+	(*find_mapping(bt, block->page, block->rip,
+		       bt_id_flavour(block->flavour)))
+		->blocks++;
 	block->page_next = page->blocks;
 	if (block->page_next)
 		bt->block[block->page_next].page_prev = number;

@@ -43,6 +43,21 @@ static void emit_ask(struct translation *t, uint64_t rip, unsigned n)
 	code_jump(c, t->bt->stubs.ask[block->kind[n] == LINK_RFLAGS]);
 }
 
+void emit_link_by_tlb(struct translation *t, uint64_t rip)
+{
+	struct code *c = &t->c;
+	uint8_t *at;
+	unsigned n;
+
+	code_align_rel32(c, 1);
+	code_u8(c, 0xe9);
+	code_u32(c, 0);
+	at = c->at - 4;
+	n = add_link(t, at, LINK_BY_TLB);
+	code_land(c, at);
+	emit_ask(t, rip, n);
+}
+
 static void emit_poll(struct translation *t, uint64_t rip)
 {
 	need_flags_saved(t, RFLAGS_STATUS);
@@ -109,28 +124,6 @@ static void emit_jcc(struct translation *t, unsigned i)
 	emit_goto(t, i, insn_next(t, i));
 }
 
-/* Pushes the return address on the guest's stack. */
-static void emit_push_return(struct translation *t, unsigned i, uint64_t rip)
-{
-	struct code *c = &t->c;
-	uint8_t *retry;
-
-	need_flags_saved(t, RFLAGS_STATUS);
-	retry = code_here(c);
-	code_lea_sized(c, t->wide, SCRATCH, GUEST_RSP, -(int)t->word);
-	emit_translate_stack(t, i, t->word, retry);
-	if (!t->wide || rip == (uint64_t)(int32_t)rip) {
-		code_u8(c, 0x41 | t->wide << 3); /* mov [r10], imm32 */
-		code_u8(c, 0xc7);
-		code_u8(c, 0x02);
-		code_u32(c, (uint32_t)rip);
-	} else {
-		emit_rip(t, SPARE, rip);
-		CODE(c, 0x4d, 0x89, 0x0a); /* mov [r10], r9 */
-	}
-	code_lea_sized(c, t->wide, GUEST_RSP, GUEST_RSP, -(int)t->word);
-}
-
 /* cmp dword [rsp - 16 + offset], value; jne miss; the value is half of a
  * return address. */
 static void emit_check_half(struct translation *t, int offset, uint32_t value)
@@ -182,7 +175,9 @@ static void emit_call(struct translation *t, unsigned i)
 	struct code *c = &t->c;
 	struct cold *called;
 
-	emit_push_return(t, i, next);
+	need_flags_saved(t, RFLAGS_STATUS);
+	stack_push_constant(t, i, next);
+	stack_settle(t);
 	code_poll(c);
 	called = cold_add(t, COLD_CALLED, code_jcc_forward(c, COND_NE), target);
 	code_align_rel32(c, 1);
@@ -204,21 +199,12 @@ static void note_branch(struct translation *t, unsigned i, int32_t moved)
 static void emit_ret(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
-	int32_t pop = insn->nops ? (int32_t)(uint16_t)insn->imm : 0;
+	unsigned pop = insn->nops ? (uint16_t)insn->imm : 0;
 	struct code *c = &t->c;
-	uint8_t *retry;
 
-	note_branch(t, i, (int32_t)t->word + pop);
+	note_branch(t, i, (int32_t)(t->word + pop));
 	need_flags_saved(t, RFLAGS_STATUS);
-	retry = code_here(c);
-	code_rr(c, t->wide, 0x89, SCRATCH, GUEST_RSP);
-	emit_translate_stack(t, i, t->word, retry);
-	if (t->wide)
-		CODE(c, 0x41, 0xff, 0x32); /* push qword [r10] */
-	else
-		CODE(c, 0x45, 0x8b, 0x12, 0x41, 0x52); /* mov r10d; push r10 */
-	code_lea(c, RSP, RSP, 8);
-	code_lea_sized(c, t->wide, GUEST_RSP, GUEST_RSP, (int)t->word + pop);
+	stack_leave_return(t, i, pop);
 	code_constant(c, SCRATCH,
 		      BT_RETURN_IDS(bt_codes(&t->flavour)) |
 			      (uint64_t)(c->at - t->bt->writable) << 32);
@@ -231,7 +217,6 @@ static void emit_target(struct translation *t, unsigned i)
 	const struct insn *insn = &t->insn[i];
 	const struct operand *operand = &insn->operand[0];
 	struct code *c = &t->c;
-	uint8_t *retry = code_here(c);
 
 	if (operand->kind == OPND_REG) {
 		if (in_memory(operand->reg))
@@ -241,11 +226,13 @@ static void emit_target(struct translation *t, unsigned i)
 				host_register(operand->reg));
 		return;
 	}
-	emit_address(t, i);
-	if (is_stack_operand(t, insn))
-		emit_translate_stack(t, i, t->word, retry);
-	else
+	if (is_stack_operand(t, insn) &&
+	    stack_has(t, (int32_t)insn->disp, t->word)) {
+		stack_address(t, (int32_t)insn->disp);
+	} else {
+		emit_address(t, i);
 		emit_translate(t, i, t->word, MMU_READ, 1);
+	}
 	code_u8(c, 0x45 | t->wide << 3); /* mov r10, [r10] */
 	code_u8(c, 0x8b);
 	code_u8(c, 0x12);
@@ -268,7 +255,9 @@ static void emit_indirect(struct translation *t, unsigned i)
 		return;
 	}
 	code_store(c, FIELD(spill[1]), SCRATCH);
-	emit_push_return(t, i, next);
+	t->has_delta = false;
+	stack_push_constant(t, i, next);
+	stack_settle(t);
 	code_load(c, SCRATCH, FIELD(spill[1]));
 	code_u8(c, 0xe8);
 	code_rel32(c, lookup);
@@ -335,9 +324,6 @@ void emit_cold(struct translation *t)
 			break;
 		case COLD_MISS:
 			emit_cold_miss(t, cold);
-			break;
-		case COLD_STACK:
-			emit_cold_stack(t, cold);
 			break;
 		case COLD_CALLED:
 			CODE(c, 0x4c, 0x8d, 0x15); /* lea r10, [rip + ..] */

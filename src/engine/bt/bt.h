@@ -64,7 +64,18 @@ struct bt_flavour {
 	bool has_sse;
 	bool has_avx;
 	bool is_checked; /* by lockstep: never chained */
+	/* Accesses to the stack as to any memory: stack.c. Only by LINK_BY_TLB
+	 * and the dispatcher; not in jump tables. */
+	bool by_tlb;
 };
+
+/* Of a packed flavour: what ids are for, whether by_tlb or not. */
+#define BT_FLAVOUR_BY_TLB BIT(10)
+
+static inline uint32_t bt_id_flavour(uint32_t packed)
+{
+	return packed & ~(uint32_t)BT_FLAVOUR_BY_TLB;
+}
 
 /*
  * A direct branch at the end of a block: a displacement that leads to `ask`,
@@ -74,6 +85,7 @@ enum bt_link_kind {
 	LINK_RFLAGS, /* within the page, flags in RFLAGS */
 	LINK_SAVED, /* within the page, flags saved or dead */
 	LINK_FAR, /* to another page: to the checked entry */
+	LINK_BY_TLB, /* as LINK_SAVED, to a block that is by_tlb */
 };
 
 struct bt_link {
@@ -84,7 +96,8 @@ struct bt_link {
 	uint64_t rip; /* the target's */
 };
 
-#define BT_LINKS 2
+/* Two that a branch has, and one for each run of the stack's. */
+#define BT_LINKS 4
 
 /* Guest bytes that a block's code depends on, within its page. */
 struct bt_span {
@@ -96,7 +109,8 @@ struct bt_span {
 
 /*
  * A translation: straight guest code within a page. Blocks, places in the cache
- * and links are numbers; 0 is none. Link n of block b has number b * 2 + n.
+ * and links are numbers; 0 is none. Link n of block b has number
+ * b * BT_LINKS + n.
  */
 struct bt_block {
 	uint64_t rip;
@@ -183,15 +197,27 @@ static inline uint64_t bt_no_rip(unsigned index)
 }
 
 /*
- * The stack's page, for operands relative to RSP; with the right to write. Empty:
- * a page that no canonical address names, and memory that nobody looks at.
+ * The stack's page, with the right to write, for the runs of accesses relative
+ * to RSP that stack.c checks at once. Empty: a page that no canonical address
+ * names, and a distance to nowhere.
+ *
+ * What a block has checked holds as long as nobody changes this meanwhile.
+ * Others do when the world is stopped, while this vCPU is in C; itself it does
+ * in C, and in the stub that a check goes to. So who comes back from C into the
+ * middle of a block must find what was there; else the dispatcher goes on at
+ * s.rip: run_translated.
  */
 struct bt_stack {
 	uint64_t page;
-	uint8_t *host;
+	uint64_t delta; /* host address less guest address */
 };
 
 #define BT_NO_PAGE 0x5aa6000000000000ull
+
+static inline const uint8_t *bt_stack_host(const struct bt_stack *stack)
+{
+	return (const uint8_t *)(stack->page + stack->delta);
+}
 
 /* Why translated code came back to C. */
 enum bt_exit {
@@ -203,7 +229,7 @@ enum bt_exit {
 	BT_INTERPRET, /* one instruction, then on behind it */
 	BT_MISS, /* `address` misses the TLB: fill it, or as BT_INTERPRET */
 	BT_REPEAT, /* the same for RSI and RDI of a REP MOVS or STOS */
-	BT_FILL_STACK, /* the same for `address` and struct bt_stack */
+	BT_FILL_STACK, /* struct bt_stack for `address`, or go on by the TLB */
 	/* As BT_INTERPRET, with `address`: a function of ours may do it. */
 	BT_XSAVE,
 	BT_XSAVEC,
@@ -314,6 +340,8 @@ struct bt_vcpu {
 	enum bt_vectors vectors;
 	struct bt_flavour flavour; /* of the code that runs */
 	bool is_checked; /* of the code that is about to */
+	/* Whose code is to be by_tlb, if it is the next; or BT_NO_PAGE. */
+	uint64_t by_tlb_rip;
 	uint32_t flavour_32; /* packed: what 32-bit code's ids are for */
 	/* cpu.tlb's, when `exec` and `stack` were last right */
 	uint64_t generation[2];
@@ -424,7 +452,6 @@ struct bt_vm {
 	int fd;
 	uint8_t *writable, *executable; /* two mappings of one memfd */
 	const uint8_t *memory; /* the guest's, as it is mapped for it */
-	uint8_t *nowhere; /* a page for empty struct bt_stack */
 	bool has_xsaveopt, has_xsavec, has_bmi2; /* the host */
 	bool has_tsc; /* the guest's is the host's and an offset */
 	struct bt_stubs stubs;
@@ -510,6 +537,12 @@ static inline uint32_t bt_block_number(const struct bt_vm *bt,
 				       const struct bt_block *block)
 {
 	return (uint32_t)(block - bt->block);
+}
+
+static inline bool bt_link_is_by_tlb(const struct bt_vm *bt, uint64_t number)
+{
+	return bt->block[number / BT_LINKS].kind[number % BT_LINKS] ==
+	       LINK_BY_TLB;
 }
 
 /* --- page.c: code and the memory it came from --- */

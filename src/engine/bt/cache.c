@@ -100,10 +100,8 @@ int bt_vm_init(struct bt_vm *bt, struct vm *vm)
 	bt->has_code = calloc(pages, sizeof(*bt->has_code));
 	bt->writers = calloc(pages, sizeof(*bt->writers));
 	bt->mapping = calloc(BT_MAPPINGS, sizeof(struct bt_mapping *));
-	bt->nowhere = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
 	error = map_cache(bt);
-	if (error || !bt->page || !bt->has_code || !bt->writers ||
-	    !bt->mapping || !bt->nowhere)
+	if (error || !bt->page || !bt->has_code || !bt->writers || !bt->mapping)
 		return error ? error : -ENOMEM;
 	for (unsigned i = 0; i < BT_REGIONS; i++)
 		region_clear(bt, i);
@@ -134,7 +132,6 @@ void bt_vm_fini(struct bt_vm *bt)
 	free_mappings(bt);
 	free((void *)bt->has_code);
 	free((void *)bt->writers);
-	free(bt->nowhere);
 	unmap(bt->block, BLOCKS_SIZE);
 	unmap(bt->bucket, BUCKETS_SIZE);
 	unmap(bt->writable, BT_CACHE_SIZE);

@@ -58,6 +58,7 @@ void emit_crossing_check(struct translation *t, unsigned i)
 	struct code *c = &t->c;
 
 	t->has_places = false; /* the next page's TLB entry is chosen */
+	t->has_delta = false;
 	need_flags_saved(t, insn_reads_status(insn) |
 				    (t->live_after[i] & ~row->flags_written));
 	code_constant(c, SCRATCH, page);

@@ -287,6 +287,7 @@ static int bt_vcpu_create(struct vcpu *vcpu, const struct cpuid_table *cpuid)
 	bt_forget_returns(bt);
 	for (unsigned view = 0; view < MMU_VIEWS; view++)
 		bt_forget_stack(bt, view);
+	bt->by_tlb_rip = BT_NO_PAGE;
 	bt_shadow_reset(bt);
 	return 0;
 }

@@ -210,8 +210,8 @@ void bt_jumps_forget(struct bt_vcpu *vcpu, const uint8_t *from,
 
 void bt_forget_stack(struct bt_vcpu *vcpu, unsigned view)
 {
-	vcpu->stack[view] = (struct bt_stack){ .page = BT_NO_PAGE,
-					       .host = vcpu->bt->nowhere };
+	vcpu->stack[view] =
+		(struct bt_stack){ .page = BT_NO_PAGE, .delta = BT_NO_PAGE };
 }
 
 /* --- the shadow stack ------------------------------------------------------- */

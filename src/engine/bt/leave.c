@@ -107,7 +107,7 @@ static uint8_t *emit_stop(struct translation *t, const struct cold *cold)
 		.bytes = t->block->bytes + t->offset[i],
 		.length = insn->len,
 		.access = cold->access,
-		.size = cold->size,
+		.size = (uint8_t)cold->size,
 		.is_upper = cold->is_upper,
 		.touches_vectors = touches_vectors(insn),
 		.restores_flags = cold->restore_flags,
@@ -186,13 +186,12 @@ void emit_cold_miss(struct translation *t, struct cold *cold)
 	store_u32(push, (uint32_t)(emit_stop(t, cold) - t->bt->writable));
 }
 
-/* What the comparison left is the address ^ page. */
+/* bt_vcpu.address is set. */
 void emit_cold_stack(struct translation *t, const struct cold *cold)
 {
 	struct code *c = &t->c;
 	uint8_t *lea;
 
-	code_store(c, FIELD(address), SCRATCH);
 	lea = emit_lea_stop(c);
 	code_jump(c, t->bt->stubs.stack_refill[t->flavour.view]);
 	emit_stop_at(t, cold, lea);

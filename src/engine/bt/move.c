@@ -150,7 +150,8 @@ static unsigned find_candidates(struct bt_vm *bt, uint32_t page, uint64_t rip,
 		uint64_t at = block->rip & PAGE_MASK;
 
 		number = block->page_next;
-		if (block->flavour != flavour || !is_movable(at) || at == rip)
+		if (bt_id_flavour(block->flavour) != flavour ||
+		    !is_movable(at) || at == rip)
 			continue;
 		for (i = 0; i < count && found[i]->rip != at; i++)
 			;
@@ -311,7 +312,8 @@ static void move_block(struct bt_vm *bt, struct bt_block *block, uint64_t delta,
 
 static bool is_of(const struct bt_block *block, uint64_t rip, uint32_t flavour)
 {
-	return (block->rip & PAGE_MASK) == rip && block->flavour == flavour;
+	return (block->rip & PAGE_MASK) == rip &&
+	       bt_id_flavour(block->flavour) == flavour;
 }
 
 /* Those that may not move go. */
@@ -420,7 +422,7 @@ bool bt_page_move(struct bt_vcpu *vcpu, uint32_t page)
 	struct bt_mapping *from;
 	struct move move = {
 		.vcpu = vcpu,
-		.flavour = bt_flavour_pack(&vcpu->flavour),
+		.flavour = bt_id_flavour(bt_flavour_pack(&vcpu->flavour)),
 	};
 
 	if (!bt_block_may_move(&vcpu->flavour, rip) || !bt->page[page] ||

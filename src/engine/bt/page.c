@@ -45,7 +45,7 @@ static void forbid_writing(struct bt_vcpu *vcpu, const uint8_t *host)
 		for (unsigned i = 0; i < TLB_ENTRIES; i++)
 			if (entry[i].host == host)
 				entry[i].tag = (uint64_t)i << PAGE_SHIFT;
-		if (vcpu->stack[view].host == host)
+		if (bt_stack_host(&vcpu->stack[view]) == host)
 			bt_forget_stack(vcpu, view);
 	}
 }

@@ -179,6 +179,8 @@ static void find_temporaries(const struct insn *insn, bool has_memory,
 		temps->rename.to[i] = (uint8_t)i;
 	temps->rename.to[RSP] = GUEST_RSP;
 	temps->rename.base = SCRATCH;
+	temps->rename.index = 0;
+	temps->rename.displacement = 0;
 	for (unsigned i = 0; i < insn->nops; i++) {
 		const struct operand *operand = &insn->operand[i];
 
@@ -195,6 +197,8 @@ static void load_temporaries(struct translation *t,
 	for (unsigned i = 0; i < temps->count; i++) {
 		const struct temporary *entry = &temps->entry[i];
 
+		if (entry->host == SCRATCH)
+			t->has_delta = false;
 		if (entry->is_spilled)
 			code_store(&t->c, FIELD(spill[0]) + 8 * i, entry->host);
 		code_load(&t->c, entry->host, FIELD_GPR(entry->guest));
@@ -216,21 +220,49 @@ static void store_temporaries(struct translation *t,
 
 /* --- instructions as they are ---------------------------------------------- */
 
+/* Its memory operand lies in what the current run has checked. */
+static bool is_checked_on_stack(const struct translation *t,
+				const struct insn *insn)
+{
+	const struct operand *memory = memory_operand(insn);
+
+	return memory && is_stack_operand(t, insn) &&
+	       !(insn_row(insn)->attrs & (ROW_ALIGN | ROW_NOSEG)) &&
+	       memory->size && insn->disp == (int32_t)insn->disp &&
+	       stack_has(t, (int32_t)insn->disp, memory->size);
+}
+
+static bool divides(const struct insn *insn)
+{
+	return insn->op == OP_DIV || insn->op == OP_IDIV;
+}
+
+bool insn_may_lag(const struct translation *t, const struct insn *insn)
+{
+	if (!is_carried(t, insn) || divides(insn))
+		return false;
+	for (unsigned i = 0; i < insn->nops; i++)
+		if (insn->operand[i].kind == OPND_REG &&
+		    insn->operand[i].reg == RSP)
+			return false;
+	return !memory_operand(insn) || is_checked_on_stack(t, insn);
+}
+
 void emit_operand_address(struct translation *t, unsigned i,
 			  const struct operand *memory)
 {
 	const struct insn *insn = &t->insn[i];
-	uint8_t *retry = code_here(&t->c);
 	unsigned alignment = insn_row(insn)->attrs & ROW_ALIGN ? memory->size :
 								 1;
 
+	if (is_checked_on_stack(t, insn)) {
+		stack_address(t, (int32_t)insn->disp);
+		return;
+	}
 	emit_address(t, i);
-	if (is_stack_operand(t, insn) && alignment == 1)
-		emit_translate_stack(t, i, memory->size, retry);
-	else
-		emit_translate(t, i, memory->size,
-			       memory->access & ACCESS_W ? MMU_WRITE : MMU_READ,
-			       alignment);
+	emit_translate(t, i, memory->size,
+		       memory->access & ACCESS_W ? MMU_WRITE : MMU_READ,
+		       alignment);
 }
 
 /* The host register that DIV divides by; NO_REGISTER: memory. */
@@ -266,13 +298,21 @@ static void emit_carried(struct translation *t, unsigned i)
 	uint32_t written = row->flags_written & RFLAGS_STATUS;
 	uint32_t read = row->flags_read & RFLAGS_STATUS;
 	uint32_t kept = t->live_after[i] & ~written;
+	bool is_checked = is_checked_on_stack(t, insn) && !divides(insn);
 	struct temporaries temps;
-	uint8_t bytes[INSN_MAX_LEN + 8];
+	uint8_t bytes[INSN_REENCODED_MAX + 8];
 	unsigned length;
 
 	find_temporaries(insn, memory != NULL, &temps);
+	if (is_checked) {
+		temps.rename.index = GUEST_RSP;
+		temps.rename.displacement = t->lag + (int32_t)insn->disp;
+	}
 	length = insn_reencode(bytes, insn, insn_bytes(t, i), &temps.rename);
 	if (!length && memory) {
+		is_checked = false;
+		temps.rename.index = 0;
+		temps.rename.displacement = 0;
 		temps.rename.base = (uint8_t)low_register(insn_registers(insn));
 		length = insn_reencode(bytes, insn, insn_bytes(t, i),
 				       &temps.rename);
@@ -281,17 +321,18 @@ static void emit_carried(struct translation *t, unsigned i)
 		emit_interpret(t, i);
 		return;
 	}
-	if (memory) {
+	if (is_checked) {
+		stack_delta(t, (int32_t)insn->disp);
+	} else if (memory) {
 		need_flags_saved(t, read | kept);
 		emit_operand_address(t, i, memory);
 	}
-	if (insn->op == OP_DIV || insn->op == OP_IDIV)
+	if (divides(insn))
 		need_flags_saved(t, kept);
 	if (read || (written && kept))
 		need_flags_in_rflags(t);
 	load_temporaries(t, &temps);
-	if ((insn->op == OP_DIV || insn->op == OP_IDIV) &&
-	    !emit_divide_check(t, i, divisor(insn, &temps))) {
+	if (divides(insn) && !emit_divide_check(t, i, divisor(insn, &temps))) {
 		emit_interpret(t, i);
 		return;
 	}
@@ -314,6 +355,8 @@ void emit_interpret(struct translation *t, unsigned i)
 	const struct insn *insn = &t->insn[i];
 
 	t->interpreted |= BIT(i);
+	t->has_delta = false;
+	stack_settle(t);
 	need_flags_saved(t, t->live_after[i] | insn_reads_status(insn));
 	code_u8(&t->c, 0xe9);
 	code_u32(&t->c, 0);
@@ -344,10 +387,11 @@ bool emit_insn(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
 	const struct insn_row *row = insn_row(insn);
-	unsigned first_cold = t->colds;
+	unsigned first_cold;
+	bool has_delta;
 
-	if (i < t->merged)
-		return false;
+	stack_prepare(t, i);
+	first_cold = t->colds;
 	if (t->offset[i] + insn->len > t->room)
 		emit_crossing_check(t, i);
 	t->retry = NULL;
@@ -355,17 +399,24 @@ bool emit_insn(struct translation *t, unsigned i)
 		emit_branch(t, i);
 		return true;
 	}
+	has_delta = t->has_delta;
+	t->has_delta = false;
 	switch (emit_system(t, i)) {
 	case CARRIED_AND_ENDS:
 		return true;
 	case CARRIED:
+		t->has_delta = false;
+		stack_end(t, i);
 		cold_resume_here(t, first_cold);
 		return false;
 	case CARRIED_NOT:
+		t->has_delta = has_delta;
 		break;
 	}
-	if (insn->op == OP_LEA && insn->operand[0].size >= 4 &&
-	    insn->adsize >= 4)
+	if (emit_stack_change(t, i))
+		;
+	else if (insn->op == OP_LEA && insn->operand[0].size >= 4 &&
+		 insn->adsize >= 4)
 		emit_lea(t, i);
 	else if (insn->op == OP_LEA)
 		emit_interpret(t, i);
@@ -375,6 +426,7 @@ bool emit_insn(struct translation *t, unsigned i)
 		emit_carried(t, i);
 	else if (!emit_stack(t, i))
 		emit_interpret(t, i);
+	stack_end(t, i);
 	cold_resume_here(t, first_cold);
 	return false;
 }

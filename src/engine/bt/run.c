@@ -88,7 +88,7 @@ uint32_t bt_flavour_pack(const struct bt_flavour *flavour)
 	       (uint32_t)flavour->has_avx << 5 |
 	       (uint32_t)flavour->is_checked << 6 |
 	       (uint32_t)flavour->is_32 << 7 | (uint32_t)flavour->has_fs << 8 |
-	       (uint32_t)flavour->has_gs << 9;
+	       (uint32_t)flavour->has_gs << 9 | (uint32_t)flavour->by_tlb << 10;
 }
 
 /* What flavours of one view and size of code differ in: units, then segments. */
@@ -104,6 +104,8 @@ static void choose_flavour(struct bt_vcpu *vcpu)
 	if (unlikely(vcpu->bt->check))
 		vcpu->is_checked = bt_check_wants(vcpu);
 	flavour = flavour_of(vcpu);
+	flavour.by_tlb = vcpu->by_tlb_rip == vcpu->cpu.s.rip;
+	vcpu->by_tlb_rip = BT_NO_PAGE;
 	packed = bt_flavour_pack(&flavour);
 	vcpu->flavour = flavour;
 	if ((packed ^ old) & FLAVOUR_UNITS)
@@ -186,6 +188,13 @@ static void undo_branch(struct bt_vcpu *vcpu)
 	vcpu->exit_reason = BT_BRANCH_FAULT;
 }
 
+static void follow_link(struct bt_vcpu *vcpu)
+{
+	vcpu->cpu.s.rip = bt_link_rip(vcpu->bt, vcpu->exit_link);
+	if (bt_link_is_by_tlb(vcpu->bt, vcpu->exit_link))
+		vcpu->by_tlb_rip = vcpu->cpu.s.rip;
+}
+
 static enum bt_exit run(struct bt_vcpu *vcpu, const void *code)
 {
 	vcpu->target = (uint64_t)code;
@@ -200,7 +209,7 @@ static enum bt_exit run(struct bt_vcpu *vcpu, const void *code)
 	if (vcpu->exit_reason >= BT_INTERPRET)
 		vcpu->cpu.s.rip = vcpu->stop->rip;
 	else if (vcpu->exit_link)
-		vcpu->cpu.s.rip = bt_link_rip(vcpu->bt, vcpu->exit_link);
+		follow_link(vcpu);
 	else if (unlikely(!gva_is_canonical(vcpu->cpu.s.rip)))
 		undo_branch(vcpu);
 	vcpu->flavour.view = (uint8_t)vcpu->cpu.view; /* which code changes */
@@ -227,7 +236,8 @@ static const void *find_known(struct bt_vcpu *vcpu, const uint8_t *host)
 	if (!code)
 		return NULL;
 	bt_exec_enter(vcpu, block->rip, code);
-	bt_jump_enter(vcpu, block->rip, code);
+	if (!vcpu->flavour.by_tlb)
+		bt_jump_enter(vcpu, block->rip, code);
 	return bt_code(bt, code + BT_CHECK_SIZE);
 }
 
@@ -274,9 +284,9 @@ static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 		bt_exec_enter(vcpu, block->rip, block->code);
 		if (vcpu->is_checked)
 			bt_check_start(vcpu, block);
-		else if (!link)
+		else if (!link && !vcpu->flavour.by_tlb)
 			bt_jump_enter(vcpu, block->rip, block->code);
-		else if (atomic_load(&bt->drops) == drops)
+		else if (link && atomic_load(&bt->drops) == drops)
 			bt_link_chain(bt, (uint32_t)link, block);
 		code = bt_code(bt, block->code + BT_CHECK_SIZE);
 	}
@@ -484,17 +494,17 @@ static bool fill_stack(struct bt_vcpu *vcpu)
 	count(vcpu, BT_STACK_FILLS);
 	if (bt_stress_hits(&vcpu->bt->stress, STRESS_SLOW, 1))
 		return false;
-	/* There already: the operand runs into the next page. */
-	if (vcpu->stack[cpu->view].page == gva)
-		return false;
-	if (!gva_is_canonical(gva) ||
+	if (!gva_is_canonical(gva) || (cpu->mode != X86_MODE_64 && gva >> 32) ||
 	    !mmu_translate(cpu, gva, MMU_WRITE, cpu->view, &found, &fault))
 		return false;
 	/* Only what the TLB keeps may be kept here. */
 	host = tlb_find(cpu, cpu->view, MMU_WRITE, gva, 1);
 	if (!host)
 		return false;
-	vcpu->stack[cpu->view] = (struct bt_stack){ .page = gva, .host = host };
+	vcpu->stack[cpu->view] = (struct bt_stack){
+		.page = gva,
+		.delta = (uint64_t)host - gva,
+	};
 	return true;
 }
 
@@ -520,6 +530,13 @@ static const void *serve_miss(struct bt_vcpu *vcpu, const struct bt_stop *stop)
 	}
 }
 
+/* A function of ours has done the instruction. */
+static const void *complete(struct bt_vcpu *vcpu, const struct bt_stop *stop)
+{
+	vcpu->cpu.s.rip = stop->rip + stop->length;
+	return go_on(vcpu, stop);
+}
+
 /*
  * Where the code goes on after it stopped for one instruction: the access again,
  * behind what a function of ours has done, or wherever the interpreter says.
@@ -539,21 +556,28 @@ static const void *serve_stop(struct bt_vcpu *vcpu, enum bt_exit reason)
 	case BT_FILL_STACK:
 		if (fill_stack(vcpu))
 			return retry;
-		break;
+		vcpu->by_tlb_rip = vcpu->cpu.s.rip;
+		return NULL;
 	case BT_XSAVE:
 	case BT_XSAVEC:
 	case BT_XSAVEOPT:
 		if (bt_xsave(vcpu, reason))
-			return go_on(vcpu, stop);
+			return complete(vcpu, stop);
 		break;
 	case BT_XRSTOR:
 		if (bt_xrstor(vcpu))
-			return go_on(vcpu, stop);
+			return complete(vcpu, stop);
 		break;
 	default:
 		break;
 	}
 	return interpret(vcpu, stop);
+}
+
+static bool is_same_stack(const struct bt_stack *stack,
+			  const struct bt_stack *was)
+{
+	return stack->page == was->page && stack->delta == was->delta;
 }
 
 /* Translated code, until it wants to go where no code of it is known yet. */
@@ -562,10 +586,12 @@ static void run_translated(struct bt_vcpu *vcpu, uint64_t *link)
 	const void *code = find_code(vcpu, *link, vcpu->link_drops);
 
 	*link = 0;
+	vcpu->flavour.by_tlb = false;
 	if (!code)
 		interpret_here(vcpu);
 	while (code) {
 		enum bt_exit reason = run(vcpu, code);
+		struct bt_stack *stack, was;
 
 		switch (reason) {
 		case BT_DISPATCH:
@@ -580,7 +606,12 @@ static void run_translated(struct bt_vcpu *vcpu, uint64_t *link)
 		case BT_BRANCH_FAULT:
 			fault_gp(&vcpu->cpu, 0);
 		default:
+			stack = &vcpu->stack[vcpu->cpu.view];
+			was = *stack;
 			code = serve_stop(vcpu, reason);
+			if (reason != BT_FILL_STACK &&
+			    !is_same_stack(stack, &was))
+				return;
 			break;
 		}
 	}

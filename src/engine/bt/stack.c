@@ -1,106 +1,100 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * PUSH, POP and LEAVE: moves by way of struct bt_stack, with the guest's RSP in a
- * register that changes last. SDM 2.
+ * The guest's stack: PUSH, POP, LEAVE, what CALL and RET do there, and operands
+ * relative to RSP (SDM 2).
+ *
+ * Where RSP changes by constants alone, one comparison with the page that
+ * struct bt_stack holds checks all the accesses of such a run (at most a block)
+ * at once, before the first. Each is then the host's own instruction at
+ *	[R10 + R11 + displacement]	R10 = bt_stack.delta
+ * and can neither fault nor touch the flags. R11, the guest's RSP, may lag
+ * behind in a run, until an instruction comes that can leave the block.
+ *
+ *	plan	what each instruction does there; which runs there are
+ *	emit	an access is by its run only if it lies in what was checked
+ *
+ * A run that is not on the page goes on in another translation, of the same
+ * code from the check on, in which every access is by the TLB: it is on two
+ * pages, or may not be written, or is not there, and then each access faults
+ * in its own turn. For a run on a page that struct bt_stack has not got a stub
+ * fetches it from the TLB first.
  */
 #include "engine/bt/translate.h"
 
-/* --- one by one -------------------------------------------------------------- */
+#include "x86/reencode.h"
 
-/* op reg, [r10] or the other way round, of the stack's size. */
-static void emit_at_scratch(struct translation *t, unsigned opcode,
-			    unsigned reg)
+/* --- plan ------------------------------------------------------------------- */
+
+/* The stack that one instruction uses, by RSP before it. */
+struct use {
+	int32_t low, high; /* low == high: no access */
+	int32_t change; /* of RSP */
+	bool is_lost; /* RSP is not known behind it */
+	bool is_leave; /* RSP becomes RBP first */
+};
+
+static void use_range(struct use *use, int32_t low, unsigned size)
 {
-	struct code *c = &t->c;
+	int32_t high = low + (int32_t)size;
+	bool is_first = use->low == use->high;
 
-	code_u8(c, 0x41 | t->wide << 3 | reg >> 3 << 2);
-	code_u8(c, opcode);
-	code_u8(c, (reg & 7) << 3 | 2);
+	use->low = is_first ? low : MIN(use->low, low);
+	use->high = is_first ? high : MAX(use->high, high);
 }
 
-static void emit_store_pushed(struct translation *t, const struct insn *insn)
+static bool is_rsp(const struct translation *t, const struct operand *operand)
 {
-	const struct operand *from = &insn->operand[0];
-	struct code *c = &t->c;
+	return operand->kind == OPND_REG && operand->reg == RSP &&
+	       operand->size == t->word;
+}
 
-	if (from->kind == OPND_IMM) {
-		code_u8(c, 0x41 | t->wide << 3); /* mov [r10], imm32 */
-		code_u8(c, 0xc7);
-		code_u8(c, 0x02);
-		code_u32(c, (uint32_t)insn->imm);
-	} else if (in_memory(from->reg)) {
-		code_load(c, SPARE, FIELD_GPR(from->reg));
-		emit_at_scratch(t, 0x89, SPARE);
-	} else {
-		emit_at_scratch(t, 0x89, host_register(from->reg));
+/* Sums of so few as a block has do not overflow. */
+static bool is_short(int64_t change)
+{
+	return change > INT16_MIN && change <= INT16_MAX;
+}
+
+/* ADD, SUB of a constant; LEA. */
+static bool find_change(const struct translation *t, const struct insn *insn,
+			int32_t *change)
+{
+	if (insn->nops != 2 || !is_rsp(t, &insn->operand[0]))
+		return false;
+	if (insn->op == OP_LEA) {
+		*change = (int32_t)insn->disp;
+		return insn->base == RSP && insn->index == INSN_REG_NONE &&
+		       insn->adsize == t->word && is_short(insn->disp);
 	}
+	if (insn->operand[1].kind != OPND_IMM || !is_short(insn->imm))
+		return false;
+	*change = (int32_t)(insn->op == OP_SUB ? -insn->imm : insn->imm);
+	return insn->op == OP_ADD || insn->op == OP_SUB;
 }
 
-static void emit_push(struct translation *t, unsigned i)
+static bool writes_rsp(const struct insn *insn)
 {
-	struct code *c = &t->c;
-	uint8_t *retry;
-
-	need_flags_saved(t, t->live_after[i]);
-	retry = code_here(c);
-	code_lea_sized(c, t->wide, SCRATCH, GUEST_RSP, -(int)t->word);
-	emit_translate_stack(t, i, t->word, retry);
-	emit_store_pushed(t, &t->insn[i]);
-	code_lea_sized(c, t->wide, GUEST_RSP, GUEST_RSP, -(int)t->word);
+	for (unsigned i = 0; i < insn->nops; i++)
+		if (insn->operand[i].kind == OPND_REG &&
+		    insn->operand[i].reg == RSP &&
+		    (insn->operand[i].access & ACCESS_W))
+			return true;
+	return false;
 }
 
-/* PUSH of a word in memory. */
-static void emit_push_memory(struct translation *t, unsigned i)
+static void use_operands(const struct translation *t, const struct insn *insn,
+			 struct use *use)
 {
-	struct code *c = &t->c;
+	const struct insn_row *row = insn_row(insn);
 
-	need_flags_saved(t, t->live_after[i]);
-	emit_operand_address(t, i, &t->insn[i].operand[0]);
-	emit_at_scratch(t, 0x8b, SCRATCH);
-	code_store(c, FIELD(spill[1]), SCRATCH);
-	emit_push_spilled(t, i);
-}
-
-static void emit_pop(struct translation *t, unsigned i)
-{
-	unsigned reg = t->insn[i].operand[0].reg;
-	struct code *c = &t->c;
-	uint8_t *retry;
-
-	need_flags_saved(t, t->live_after[i]);
-	retry = code_here(c);
-	code_rr(c, t->wide, 0x89, SCRATCH, GUEST_RSP);
-	emit_translate_stack(t, i, t->word, retry);
-	if (reg == RSP) {
-		emit_at_scratch(t, 0x8b, GUEST_RSP);
+	if (!is_stack_operand(t, insn) ||
+	    row->attrs & (ROW_NOSEG | ROW_ALIGN) || !is_short(insn->disp))
 		return;
-	}
-	if (in_memory(reg)) {
-		emit_at_scratch(t, 0x8b, SCRATCH);
-		code_store(c, FIELD_GPR(reg), SCRATCH);
-	} else {
-		emit_at_scratch(t, 0x8b, reg);
-	}
-	code_lea_sized(c, t->wide, GUEST_RSP, GUEST_RSP, (int)t->word);
+	for (unsigned i = 0; i < insn->nops; i++)
+		if (insn->operand[i].kind == OPND_MEM &&
+		    insn->operand[i].size <= 64)
+			use_range(use, (int32_t)insn->disp,
+				  insn->operand[i].size);
 }
-
-static void emit_leave(struct translation *t, unsigned i)
-{
-	struct code *c = &t->c;
-	uint8_t *retry;
-
-	need_flags_saved(t, t->live_after[i]);
-	retry = code_here(c);
-	code_rr(c, t->wide, 0x89, SCRATCH, RBP);
-	emit_translate_stack(t, i, t->word, retry);
-	code_lea_sized(c, t->wide, GUEST_RSP, RBP, (int)t->word);
-	emit_at_scratch(t, 0x8b, RBP);
-}
-
-/* --- runs ------------------------------------------------------------------- */
-
-/* So that offsets have eight bits. */
-#define RUN_MAX 16
 
 static bool is_simple(const struct translation *t, const struct insn *insn)
 {
@@ -110,129 +104,561 @@ static bool is_simple(const struct translation *t, const struct insn *insn)
 	       (operand->kind == OPND_REG || operand->kind == OPND_IMM);
 }
 
-/* How many of the kind follow one another from i on. */
-static unsigned run_length(const struct translation *t, unsigned i)
+static bool is_push_of_memory(const struct translation *t,
+			      const struct insn *insn)
 {
-	unsigned n = 0;
+	return insn->op == OP_PUSH && t->wide && insn->opsize == 8 &&
+	       insn->operand[0].kind == OPND_MEM;
+}
 
-	while (n < RUN_MAX && i + n < t->count) {
-		const struct insn *insn = &t->insn[i + n];
+static struct use find_use(const struct translation *t, const struct insn *insn)
+{
+	const struct insn_row *row = insn_row(insn);
+	int32_t word = (int32_t)t->word;
+	struct use use = { .is_lost = true };
 
-		if (insn->op != t->insn[i].op || !is_simple(t, insn) ||
-		    (insn->operand[0].kind == OPND_REG &&
-		     insn->operand[0].reg == RSP) ||
-		    t->offset[i + n] + insn->len > t->room)
-			break;
-		n++;
+	switch (insn->op) {
+	case OP_PUSH:
+		if (!is_simple(t, insn) && !is_push_of_memory(t, insn))
+			return use;
+		use = (struct use){ .low = -word, .change = -word };
+		use_operands(t, insn, &use);
+		return use;
+	case OP_POP:
+		if (!is_simple(t, insn))
+			return use;
+		return (struct use){
+			.high = word,
+			.change = word,
+			.is_lost = is_rsp(t, &insn->operand[0]),
+		};
+	case OP_LEAVE:
+		if (insn->opsize != t->word)
+			return use;
+		return (struct use){
+			.high = word,
+			.change = word,
+			.is_leave = true,
+		};
+	case OP_CALL:
+		if (insn->opsize != t->word)
+			return use;
+		use.low = -word;
+		use_operands(t, insn, &use);
+		return use;
+	case OP_RET:
+		use.high = insn->opsize == t->word ? word : 0;
+		return use;
+	case OP_PUSHF:
+		if (!t->wide || insn->opsize != 8)
+			return use;
+		return (struct use){ .low = -8, .change = -8 };
+	case OP_POPF:
+		if (!t->wide || insn->opsize != 8)
+			return use;
+		return (struct use){ .high = 8, .change = 8 };
+	default:
+		break;
 	}
-	return n;
+	if (find_change(t, insn, &use.change))
+		return (struct use){ .change = use.change };
+	if (row->bt == BT_STRING || row->bt == BT_BRANCH)
+		use.is_lost = false;
+	if (row->bt == BT_COPY || row->bt == BT_MEM)
+		use.is_lost = writes_rsp(insn);
+	use_operands(t, insn, &use);
+	return use;
 }
 
-static void emit_single(struct translation *t, unsigned i)
-{
-	if (t->insn[i].op == OP_PUSH)
-		emit_push(t, i);
-	else
-		emit_pop(t, i);
-}
+/* So that it is on one page, mostly. */
+#define RUN_BYTES 1024
 
-/* ModRM and displacement of [r10 + offset]. */
-static void at_offset(struct code *c, unsigned reg, unsigned offset)
-{
-	CODE(c, 0x42 | (reg & 7) << 3, offset);
-}
+/* Where RSP is known since, while the plan is made. */
+struct stretch {
+	int32_t at[TRANSLATE_INSNS_MAX]; /* RSP less that at `first` */
+	unsigned first;
+	unsigned used; /* behind the last access */
+};
 
-/* Between a guest register, or from a constant, and [r10 + offset]. */
-static void emit_slot(struct translation *t, unsigned i, unsigned offset)
+static uint32_t live_before(const struct translation *t, unsigned i)
 {
-	const struct insn *insn = &t->insn[i];
-	const struct operand *operand = &insn->operand[0];
-	bool is_push = insn->op == OP_PUSH;
-	struct code *c = &t->c;
-
-	if (operand->kind == OPND_IMM) {
-		CODE(c, 0x41 | t->wide << 3, 0xc7); /* mov, imm32 */
-		at_offset(c, 0, offset);
-		code_u32(c, (uint32_t)insn->imm);
-	} else if (!in_memory(operand->reg)) {
-		CODE(c, 0x41 | t->wide << 3 | operand->reg >> 3 << 2,
-		     is_push ? 0x89 : 0x8b);
-		at_offset(c, operand->reg, offset);
-	} else if (is_push) { /* by the shadow stack, below RSP */
-		CODE(c, 0x65, 0xff, 0x34, 0x25); /* push gs:[..] */
-		code_u32(c, FIELD_GPR(operand->reg));
-		CODE(c, 0x41, 0x8f); /* pop */
-		at_offset(c, 0, offset);
-	} else {
-		CODE(c, 0x41, 0xff); /* push */
-		at_offset(c, 6, offset);
-		CODE(c, 0x65, 0x8f, 0x04, 0x25); /* pop gs:[..] */
-		code_u32(c, FIELD_GPR(operand->reg));
-	}
+	return i ? t->live_after[i - 1] : t->live;
 }
 
 /*
- * PUSHes or POPs in a row, as functions begin and end with: one check for all.
- * Where they are not all on the page that struct bt_stack has, they go one by
- * one, in a cold part.
+ * The check clobbers the flags: it goes before the instruction that sets them,
+ * if they are live at the first access.
  */
-static void emit_run(struct translation *t, unsigned i, unsigned n)
+static unsigned check_place(const struct translation *t,
+			    const struct stretch *stretch, unsigned i)
 {
-	bool is_push = t->insn[i].op == OP_PUSH;
-	unsigned size = t->word * n;
-	int32_t change = is_push ? -(int32_t)size : (int32_t)size;
+	unsigned place = i;
+
+	while (live_before(t, place) && place > stretch->used)
+		place--;
+	return live_before(t, place) ? i : place;
+}
+
+static bool extend_run(struct stack_run *run, int32_t low, int32_t high)
+{
+	low = MIN(low, run->low);
+	high = MAX(high, run->high);
+	if (high - low > RUN_BYTES)
+		return false;
+	run->low = low;
+	run->high = high;
+	return true;
+}
+
+static struct stack_run *start_run(struct translation *t,
+				   const struct stretch *stretch, unsigned i,
+				   const struct use *use)
+{
+	unsigned place = use->is_leave ? i : check_place(t, stretch, i);
+	int32_t change = use->is_leave ? 0 :
+					 stretch->at[i] - stretch->at[place];
+	struct stack_run *run;
+
+	if (t->runs == STACK_RUNS)
+		return NULL;
+	run = &t->run[t->runs++];
+	*run = (struct stack_run){
+		.first = place,
+		.low = change + use->low,
+		.high = change + use->high,
+		.origin = use->is_leave ? 0 : stretch->at[place],
+		.is_leave = use->is_leave,
+	};
+	return run;
+}
+
+void stack_plan(struct translation *t)
+{
+	struct stretch stretch = { .first = 0, .used = 0 };
+	struct stack_run *run = NULL;
+	int32_t at = 0;
+
+	t->runs = 0;
+	t->next_run = 0;
+	t->current_run = NULL;
+	t->lag = 0;
+	t->has_delta = false;
+	for (unsigned i = 0; i < t->count && !t->flavour.by_tlb; i++) {
+		struct use use = find_use(t, &t->insn[i]);
+		int32_t rsp;
+
+		if (use.is_leave) {
+			run = NULL;
+			at = 0;
+		}
+		stretch.at[i] = at;
+		/* 32-bit code: RSP itself is in the run too, so that no sum
+		 * with it wraps. */
+		if (!t->wide && use.low != use.high) {
+			use.low = MIN(use.low, 0);
+			use.high = MAX(use.high, 0);
+		}
+		if (use.low != use.high) {
+			rsp = run ? at - run->origin : 0;
+			if (!run ||
+			    !extend_run(run, rsp + use.low, rsp + use.high))
+				run = start_run(t, &stretch, i, &use);
+			stretch.used = i + 1;
+		}
+		at += use.change;
+		if (use.is_lost || !is_short(at)) {
+			run = NULL;
+			at = 0;
+			stretch.used = i + 1;
+		}
+	}
+}
+
+/* --- the check -------------------------------------------------------------- */
+
+static uint32_t stack_field(const struct translation *t)
+{
+	return FIELD(stack[0]) +
+	       t->flavour.view * (uint32_t)sizeof(struct bt_stack);
+}
+
+/* R10 becomes address ^ page: an offset, where it is this page. */
+static void emit_check(struct translation *t, const struct stack_run *run)
+{
+	unsigned base = run->is_leave ? RBP : GUEST_RSP;
+	unsigned size = (unsigned)(run->high - run->low);
 	struct code *c = &t->c;
 	struct cold *cold;
 
-	need_flags_saved(t, t->live_after[i]);
-	if (is_push)
-		code_lea_sized(c, t->wide, SCRATCH, GUEST_RSP, change);
+	if (!t->wide) /* the upper half means nothing */
+		code_rr(c, OP_SIZE_32, 0x89, base, base);
+	if (run->low)
+		code_lea(c, SCRATCH, base, run->low);
 	else
-		code_rr(c, t->wide, 0x89, SCRATCH, GUEST_RSP);
-	cold = cold_add(t, COLD_RUN, emit_stack_check(t, size), insn_rip(t, i));
-	cold->first = i;
-	cold->count = n;
-	cold->flags = t->flags;
-	for (unsigned k = 0; k < n; k++)
-		emit_slot(t, i + k, t->word * (is_push ? n - 1 - k : k));
-	code_lea_sized(c, t->wide, GUEST_RSP, GUEST_RSP, change);
-	cold->resume = code_here(c);
-	t->merged = i + n;
+		code_move(c, SCRATCH, base);
+	code_gs(c, OP_SIZE_64, 0x33, SCRATCH,
+		stack_field(t) + (uint32_t)offsetof(struct bt_stack, page));
+	code_group1(c, OP_SIZE_64, 7, SCRATCH, (uint32_t)PAGE_SIZE - size);
+	cold = cold_add(t, COLD_RUN, emit_branch_slow(t, COND_A),
+			insn_rip(t, run->first));
+	cold->size = (uint16_t)size;
 }
 
-void emit_cold_run(struct translation *t, const struct cold *cold)
+static void begin_run(struct translation *t, unsigned i)
 {
-	unsigned first = cold->first, count = cold->count;
-	const uint8_t *resume = cold->resume;
+	struct stack_run *run = &t->run[t->next_run];
+	uint8_t *retry;
 
-	t->flags = cold->flags;
-	for (unsigned i = first; i < first + count; i++) {
-		unsigned first_cold = t->colds;
+	if (t->next_run == t->runs || run->first != i)
+		return;
+	stack_settle(t);
+	need_flags_saved(t, live_before(t, i));
+	t->next_run++;
+	t->current_run = run;
+	t->rsp = 0;
+	t->has_delta = false;
+	retry = code_here(&t->c);
+	emit_check(t, run);
+	t->cold[t->colds - 1].retry = retry;
+}
 
-		emit_single(t, i);
-		cold_resume_here(t, first_cold);
+void stack_end(struct translation *t, unsigned i)
+{
+	struct use use = find_use(t, &t->insn[i]);
+
+	if (!t->current_run)
+		return;
+	t->rsp += use.change;
+	if (use.is_lost || !is_short(t->rsp) ||
+	    use.is_leave !=
+		    (t->current_run->is_leave && t->current_run->first == i))
+		t->current_run = NULL;
+}
+
+void stack_settle(struct translation *t)
+{
+	if (t->lag)
+		code_lea_sized(&t->c, t->wide, GUEST_RSP, GUEST_RSP, t->lag);
+	t->lag = 0;
+}
+
+/* RSP changes by a constant, in a run later. */
+static void change_rsp(struct translation *t, int32_t change)
+{
+	t->lag += change;
+	if (!t->current_run || !t->wide)
+		stack_settle(t);
+}
+
+bool stack_has(const struct translation *t, int32_t offset, unsigned size)
+{
+	const struct stack_run *run = t->current_run;
+
+	return run && t->rsp + offset >= run->low &&
+	       t->rsp + offset + (int32_t)size <= run->high;
+}
+
+/* --- one access ------------------------------------------------------------- */
+
+int32_t stack_delta(struct translation *t, int32_t offset)
+{
+	if (!t->has_delta)
+		code_load(&t->c, SCRATCH,
+			  stack_field(t) +
+				  (uint32_t)offsetof(struct bt_stack, delta));
+	t->has_delta = true;
+	return t->lag + offset;
+}
+
+void stack_address(struct translation *t, int32_t offset)
+{
+	int32_t displacement = stack_delta(t, offset);
+
+	code_lea_full(&t->c, true, SCRATCH, SCRATCH, GUEST_RSP, 1,
+		      displacement);
+	t->has_delta = false;
+}
+
+/* [R10] or [R10 + R11 + displacement]. */
+struct place {
+	bool is_sum;
+	int32_t displacement;
+};
+
+/* A word of the stack at RSP + offset, for instruction i. */
+static struct place find_word(struct translation *t, unsigned i, int32_t offset,
+			      enum mmu_access access)
+{
+	struct code *c = &t->c;
+
+	if (stack_has(t, offset, t->word))
+		return (struct place){
+			.is_sum = true,
+			.displacement = stack_delta(t, offset),
+		};
+	stack_settle(t);
+	t->retry = code_here(c);
+	code_lea_sized(c, t->wide, SCRATCH, GUEST_RSP, offset);
+	t->is_constant = false;
+	emit_translate(t, i, t->word, access, 1);
+	t->has_delta = false;
+	return (struct place){ .is_sum = false };
+}
+
+/* An instruction of one byte, of the stack's size or 64 bits, with ModRM. */
+static void emit_at(struct code *c, unsigned wide, unsigned opcode,
+		    unsigned reg, const struct place *place)
+{
+	int32_t displacement = place->displacement;
+	unsigned mod = code_mod(SCRATCH, displacement);
+
+	CODE(c, 0x41 | wide << 3 | reg >> 3 << 2 | place->is_sum << 1, opcode);
+	if (!place->is_sum) {
+		code_u8(c, (reg & 7) << 3 | (SCRATCH & 7));
+		return;
 	}
-	code_jump(&t->c, resume);
+	CODE(c, mod | (reg & 7) << 3 | 4, (GUEST_RSP & 7) << 3 | (SCRATCH & 7));
+	code_displacement(c, mod, displacement);
+}
+
+void stack_push_constant(struct translation *t, unsigned i, uint64_t value)
+{
+	struct place at = find_word(t, i, -(int32_t)t->word, MMU_WRITE);
+	struct code *c = &t->c;
+
+	if (!t->wide || value == (uint64_t)(int32_t)value) {
+		emit_at(c, t->wide, 0xc7, 0, &at);
+		code_u32(c, (uint32_t)value);
+	} else {
+		emit_rip(t, SPARE, value);
+		emit_at(c, t->wide, 0x89, SPARE, &at);
+	}
+	change_rsp(t, -(int32_t)t->word);
+}
+
+static void emit_push(struct translation *t, unsigned i)
+{
+	const struct insn *insn = &t->insn[i];
+	const struct operand *from = &insn->operand[0];
+	struct code *c = &t->c;
+	struct place at;
+
+	if (from->kind == OPND_IMM) {
+		stack_push_constant(t, i, (uint64_t)insn->imm);
+		return;
+	}
+	if (from->reg == RSP)
+		stack_settle(t);
+	at = find_word(t, i, -(int32_t)t->word, MMU_WRITE);
+	if (in_memory(from->reg)) {
+		code_load(c, SPARE, FIELD_GPR(from->reg));
+		emit_at(c, t->wide, 0x89, SPARE, &at);
+	} else {
+		emit_at(c, t->wide, 0x89, host_register(from->reg), &at);
+	}
+	change_rsp(t, -(int32_t)t->word);
+}
+
+void emit_push_spilled(struct translation *t, unsigned i)
+{
+	struct place at = find_word(t, i, -8, MMU_WRITE);
+
+	code_load(&t->c, SPARE, FIELD(spill[1]));
+	emit_at(&t->c, OP_SIZE_64, 0x89, SPARE, &at);
+	change_rsp(t, -8);
+}
+
+/* PUSH of a word in memory. */
+static void emit_push_memory(struct translation *t, unsigned i)
+{
+	struct code *c = &t->c;
+
+	emit_operand_address(t, i, &t->insn[i].operand[0]);
+	CODE(c, 0x4d, 0x8b, 0x12); /* mov r10, [r10] */
+	code_store(c, FIELD(spill[1]), SCRATCH);
+	emit_push_spilled(t, i);
+}
+
+void stack_load(struct translation *t, unsigned i)
+{
+	struct place at = find_word(t, i, 0, MMU_READ);
+
+	emit_at(&t->c, t->wide, 0x8b, SCRATCH, &at);
+	t->has_delta = false;
+}
+
+void stack_leave_return(struct translation *t, unsigned i, unsigned more)
+{
+	struct place at = find_word(t, i, 0, MMU_READ);
+	struct code *c = &t->c;
+
+	if (t->wide) {
+		emit_at(c, OP_SIZE_32, 0xff, 6, &at); /* push qword */
+	} else {
+		emit_at(c, OP_SIZE_32, 0x8b, SCRATCH, &at);
+		CODE(c, 0x41, 0x52); /* push r10 */
+	}
+	code_lea(c, RSP, RSP, 8);
+	t->lag += (int32_t)(t->word + more);
+	stack_settle(t);
+}
+
+static void emit_pop(struct translation *t, unsigned i)
+{
+	unsigned reg = t->insn[i].operand[0].reg;
+	struct code *c = &t->c;
+	struct place at;
+
+	if (in_memory(reg)) {
+		stack_load(t, i);
+		code_store(c, FIELD_GPR(reg), SCRATCH);
+		change_rsp(t, (int32_t)t->word);
+		return;
+	}
+	at = find_word(t, i, 0, MMU_READ);
+	if (reg == RSP) {
+		emit_at(c, t->wide, 0x8b, GUEST_RSP, &at);
+		t->lag = 0;
+		return;
+	}
+	emit_at(c, t->wide, 0x8b, reg, &at);
+	change_rsp(t, (int32_t)t->word);
+}
+
+static void emit_leave(struct translation *t, unsigned i)
+{
+	const struct stack_run *run = t->current_run;
+	struct code *c = &t->c;
+	struct place at;
+
+	if (run && run->is_leave && run->first == i) {
+		code_rr(c, t->wide, 0x89, GUEST_RSP, RBP);
+		at = find_word(t, i, 0, MMU_READ);
+		emit_at(c, t->wide, 0x8b, RBP, &at);
+		change_rsp(t, (int32_t)t->word);
+		return;
+	}
+	t->retry = code_here(c);
+	code_rr(c, t->wide, 0x89, SCRATCH, RBP);
+	t->is_constant = false;
+	emit_translate(t, i, t->word, MMU_READ, 1);
+	at.is_sum = false;
+	code_lea_sized(c, t->wide, GUEST_RSP, RBP, (int)t->word);
+	emit_at(c, t->wide, 0x8b, RBP, &at);
+}
+
+/* ADD, SUB, LEA, where nobody reads the flags of them. */
+bool emit_stack_change(struct translation *t, unsigned i)
+{
+	const struct insn *insn = &t->insn[i];
+	int32_t change;
+
+	if (!t->current_run || !find_change(t, insn, &change) ||
+	    (insn->op != OP_LEA && (t->live_after[i] & RFLAGS_STATUS)))
+		return false;
+	change_rsp(t, change);
+	return true;
+}
+
+/* --- all -------------------------------------------------------------------- */
+
+/* Its accesses are all checked, and its rule above knows of the lag. */
+static bool may_lag(const struct translation *t, unsigned i)
+{
+	const struct insn *insn = &t->insn[i];
+	int32_t change;
+
+	if (t->offset[i] + insn->len > t->room)
+		return false;
+	switch (insn->op) {
+	case OP_PUSH:
+		return is_simple(t, insn);
+	case OP_POP:
+		return is_simple(t, insn);
+	case OP_RET:
+		return insn->opsize == t->word;
+	case OP_CALL:
+		return insn->opsize == t->word &&
+		       insn->operand[0].kind == OPND_REL;
+	case OP_ADD:
+	case OP_SUB:
+	case OP_LEA:
+		if (find_change(t, insn, &change))
+			return insn->op == OP_LEA ||
+			       !(t->live_after[i] & RFLAGS_STATUS);
+		break;
+	default:
+		break;
+	}
+	return insn_may_lag(t, insn);
+}
+
+void stack_prepare(struct translation *t, unsigned i)
+{
+	begin_run(t, i);
+	if (!may_lag(t, i))
+		stack_settle(t);
+}
+
+/* What the access itself needs, where it is not by a run. */
+static void save_flags(struct translation *t, unsigned i, int32_t offset)
+{
+	if (!stack_has(t, offset, t->word))
+		need_flags_saved(t, t->live_after[i]);
 }
 
 bool emit_stack(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
-	const struct operand *operand = &insn->operand[0];
-	unsigned run = run_length(t, i);
+	int32_t below = -(int32_t)t->word;
 
-	if ((insn->op == OP_PUSH || insn->op == OP_POP) && run > 1)
-		emit_run(t, i, run);
-	else if (insn->op == OP_PUSH && is_simple(t, insn))
-		emit_push(t, i);
-	else if (insn->op == OP_PUSH && t->wide && insn->opsize == 8 &&
-		 operand->kind == OPND_MEM)
+	switch (insn->op) {
+	case OP_PUSH:
+		if (is_simple(t, insn)) {
+			save_flags(t, i, below);
+			emit_push(t, i);
+			return true;
+		}
+		if (!is_push_of_memory(t, insn))
+			return false;
+		need_flags_saved(t, t->live_after[i]);
 		emit_push_memory(t, i);
-	else if (insn->op == OP_POP && is_simple(t, insn))
+		return true;
+	case OP_POP:
+		if (!is_simple(t, insn))
+			return false;
+		save_flags(t, i, 0);
 		emit_pop(t, i);
-	else if (insn->op == OP_LEAVE && insn->opsize == t->word)
+		return true;
+	case OP_LEAVE:
+		if (insn->opsize != t->word)
+			return false;
+		save_flags(t, i, 0);
 		emit_leave(t, i);
-	else
+		return true;
+	default:
 		return false;
-	return true;
+	}
+}
+
+/* --- the cold part ------------------------------------------------------------ */
+
+/* Its link is to the block that has every access by the TLB. */
+void emit_cold_run(struct translation *t, const struct cold *cold)
+{
+	struct code *c = &t->c;
+	uint8_t *spans;
+
+	code_gs(c, OP_SIZE_64, 0x33, SCRATCH,
+		stack_field(t) + (uint32_t)offsetof(struct bt_stack, page));
+	code_store(c, FIELD(address), SCRATCH);
+	code_group1(c, OP_SIZE_32, 4, SCRATCH, (uint32_t)~PAGE_MASK);
+	code_group1(c, OP_SIZE_32, 7, SCRATCH,
+		    (uint32_t)PAGE_SIZE - cold->size);
+	spans = code_jcc_forward(c, COND_A);
+	/* Under stress no check is ever passed. */
+	if (!(t->bt->stress.kinds & STRESS_SLOW))
+		emit_cold_stack(t, cold);
+	code_land(c, spans);
+	emit_link_by_tlb(t, cold->rip);
 }

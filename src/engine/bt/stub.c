@@ -140,29 +140,25 @@ static void load_returned(struct code *c, int place)
 
 /*
  * `address` is the one that missed struct bt_stack: a kernel uses two stacks on
- * its way in and out. Where the TLB has its page that is taken; not when it is
- * the page that was there, so that the operand runs into the next.
+ * its way in and out. Where the TLB has its page that is taken.
  */
 static void make_stack_refill(struct code *c, struct bt_vm *bt, unsigned view)
 {
 	uint32_t stack =
 		FIELD(stack[0]) + view * (uint32_t)sizeof(struct bt_stack);
 	uint32_t page = stack + offsetof(struct bt_stack, page);
-	uint8_t *miss, *same;
+	uint8_t *miss;
 
 	bt->stubs.stack_refill[view] = code_here(c);
 	code_store(c, FIELD(stop), SCRATCH);
 	code_store(c, FIELD(spill[3]), RAX);
 	code_store(c, FIELD(spill[4]), RCX);
 	code_load(c, SCRATCH, FIELD(address));
-	code_gs(c, OP_SIZE_64, 0x33, SCRATCH, page);
-	code_store(c, FIELD(address), SCRATCH);
 	miss = bt_stub_translate(c, view, MMU_WRITE, SCRATCH, RAX, RCX);
 	code_group1(c, OP_SIZE_64, 4, SCRATCH, (uint32_t)PAGE_MASK);
-	code_gs(c, OP_SIZE_64, 0x3b, SCRATCH, page);
-	same = code_jcc_forward(c, COND_E);
 	code_store(c, page, SCRATCH);
-	code_store(c, stack + offsetof(struct bt_stack, host), RAX);
+	code_rr(c, OP_SIZE_64, 0x29, RAX, SCRATCH); /* sub */
+	code_store(c, stack + offsetof(struct bt_stack, delta), RAX);
 	code_load(c, RCX, FIELD(stop));
 	CODE(c, 0x48, 0x63, 0x41, offsetof(struct bt_stop, retry)); /* movsxd */
 	code_rr(c, OP_SIZE_64, 0x01, RAX, RCX);
@@ -171,7 +167,6 @@ static void make_stack_refill(struct code *c, struct bt_vm *bt, unsigned view)
 	code_load(c, RCX, FIELD(spill[4]));
 	jump_field(c, FIELD(resume));
 	code_land(c, miss);
-	code_land(c, same);
 	code_load(c, RAX, FIELD(spill[3]));
 	code_load(c, RCX, FIELD(spill[4]));
 	code_jump(c, bt->stubs.stack);

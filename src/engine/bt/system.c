@@ -102,20 +102,6 @@ static enum carried emit_set_ac(struct translation *t, unsigned i)
 	return CARRIED_AND_ENDS;
 }
 
-void emit_push_spilled(struct translation *t, unsigned i)
-{
-	struct code *c = &t->c;
-	uint8_t *retry = code_here(c);
-
-	code_lea(c, SCRATCH, GUEST_RSP, -8);
-	emit_translate_stack(t, i, 8, retry);
-	/* By the shadow stack, where there is room below RSP. */
-	CODE(c, 0x65, 0xff, 0x34, 0x25); /* push qword gs:[..] */
-	code_u32(c, FIELD(spill[1]));
-	CODE(c, 0x41, 0x8f, 0x02); /* pop qword [r10] */
-	code_lea(c, GUEST_RSP, GUEST_RSP, -8);
-}
-
 static enum carried emit_pushf(struct translation *t, unsigned i)
 {
 	struct code *c = &t->c;
@@ -136,7 +122,9 @@ static enum carried emit_pushf(struct translation *t, unsigned i)
 	CODE(c, 0x4c, 0x09, 0xd0); /* or rax, r10 */
 	code_store(c, FIELD(spill[1]), RAX);
 	code_load(c, RAX, FIELD(spill[0]));
+	t->has_delta = false;
 	emit_push_spilled(t, i);
+	stack_settle(t);
 	return CARRIED;
 }
 
@@ -146,15 +134,12 @@ static enum carried emit_popf(struct translation *t, unsigned i)
 	uint32_t free = RFLAGS_STATUS | RFLAGS_ID |
 			(is_kernel(t) ? RFLAGS_IF : 0);
 	struct code *c = &t->c;
-	uint8_t *retry, *skip;
+	uint8_t *skip;
 
 	if (t->insn[i].opsize != 8)
 		return CARRIED_NOT;
 	need_flags_saved(t, 0);
-	retry = code_here(c);
-	code_move(c, SCRATCH, GUEST_RSP);
-	emit_translate_stack(t, i, 8, retry);
-	CODE(c, 0x4d, 0x8b, 0x12); /* mov r10, [r10] */
+	stack_load(t, i);
 	code_store(c, FIELD(spill[1]), SCRATCH);
 	code_gs(c, OP_SIZE_64, 0x33, SCRATCH, FIELD(cpu.s.rflags));
 	CODE(c, 0x49, 0xf7, 0xc2); /* test r10, ~free */

@@ -352,12 +352,16 @@ static void emit_block(struct translation *t)
 {
 	bool has_ended = false;
 
-	emit_entries(t, find_live_flags(t));
+	t->live = find_live_flags(t);
+	stack_plan(t);
+	emit_entries(t, t->live);
 	for (unsigned i = 0; i < t->count; i++)
 		has_ended = emit_insn(t, i);
 	/* Also behind what the interpreter does and may return from. */
-	if (!has_ended)
+	if (!has_ended) {
+		stack_settle(t);
 		emit_goto(t, t->count - 1, insn_next(t, t->count - 1));
+	}
 }
 
 static struct code code_at(const struct bt_vm *bt, uint32_t at)
@@ -398,13 +402,14 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)
 	t.rip = vcpu->cpu.s.rip;
 	t.host = host;
 	t.room = (unsigned)(PAGE_SIZE - (t.rip & ~PAGE_MASK));
-	t.colds = t.looks = t.links = t.merged = t.places = 0;
+	t.colds = t.looks = t.links = t.places = 0;
 	t.has_places = bt_block_may_move(&t.flavour, t.rip);
 	t.interpreted = 0;
 	decode_block(&t);
 	if (!t.count)
 		return NULL;
-	t.id = bt_block_id(vcpu, page, t.rip, bt_flavour_pack(&t.flavour));
+	t.id = bt_block_id(vcpu, page, t.rip,
+			   bt_id_flavour(bt_flavour_pack(&t.flavour)));
 	if (!t.id)
 		return NULL;
 	t.block = bt_block_new(bt);

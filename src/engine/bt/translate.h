@@ -15,10 +15,9 @@ enum flags_at {
 enum cold_kind {
 	COLD_INTERPRET, /* the instruction, then on at `resume` */
 	COLD_MISS, /* fill the TLB and again at `retry`, or as above */
-	COLD_STACK, /* fill struct bt_stack and again at `retry`, or as above */
 	COLD_RECORD, /* the struct bt_stop for `branch`, a LEA's displacement */
 	COLD_HERE, /* whatever instruction is at `rip` now */
-	COLD_RUN, /* PUSHes or POPs one by one, then on at `resume` */
+	COLD_RUN, /* fill struct bt_stack and again at `retry`, or by the TLB */
 	COLD_ATTENTION, /* leave at `rip` */
 	COLD_CALLED, /* the same behind a CALL that returns to `resume` */
 	COLD_ASK, /* link `link`, to `rip`: the dispatcher may chain it */
@@ -34,14 +33,13 @@ struct cold {
 	bool restore_flags; /* before going on at `resume` */
 	unsigned link;
 	/* COLD_MISS: what was looked for; `hit`: it is there */
-	uint8_t access, size;
+	uint8_t access;
+	uint16_t size; /* COLD_RUN: of all that was checked */
 	bool is_upper;
 	uint8_t *hit;
 	/* The entry's place in the table if SPARE does not have it, or -1. */
 	int32_t entry;
 	bool is_relative; /* to RIP: `entry` moves with the block */
-	unsigned first, count; /* of a run */
-	enum flags_at flags; /* at its start */
 };
 
 /*
@@ -76,6 +74,16 @@ struct look {
 	uint8_t bytes[LOOK_INSNS * INSN_MAX_LEN];
 };
 
+/* Accesses to the stack that one check is for: stack.c. */
+struct stack_run {
+	unsigned first; /* instruction, before which the check stands */
+	int32_t low, high; /* by RSP there */
+	int32_t origin; /* RSP there, while the plan is made */
+	bool is_leave; /* by RBP instead: `first` is a LEAVE */
+};
+
+#define STACK_RUNS (BT_LINKS - 2)
+
 struct translation {
 	struct bt_vcpu *vcpu;
 	struct bt_vm *bt;
@@ -97,8 +105,15 @@ struct translation {
 	struct insn insn[TRANSLATE_INSNS_MAX];
 	uint16_t offset[TRANSLATE_INSNS_MAX + 1]; /* of insn i in bytes */
 	uint32_t live_after[TRANSLATE_INSNS_MAX]; /* status flags */
+	uint32_t live; /* at the start */
 
-	unsigned merged; /* instructions before this one are emitted */
+	/* stack.c's: the plan, and where the emitting is */
+	struct stack_run run[STACK_RUNS];
+	unsigned runs, next_run;
+	const struct stack_run *current_run; /* checked; NULL: none */
+	int32_t rsp; /* less what it was at its check */
+	int32_t lag; /* of the guest's RSP over R11 */
+	bool has_delta; /* R10 is bt_stack.delta */
 	enum flags_at flags;
 	uint8_t *retry; /* of the access that emit_translate comes to next */
 	/* What emit_address put into R10, where that is known. */
@@ -157,12 +172,8 @@ static inline const uint8_t *insn_bytes(const struct translation *t, unsigned i)
 void emit_translate(struct translation *t, unsigned i, unsigned size,
 		    enum mmu_access access, unsigned alignment);
 
-/* The same for an address on the stack's page; SPARE stays. */
-void emit_translate_stack(struct translation *t, unsigned i, unsigned size,
-			  uint8_t *retry);
-
-/* R10 = the host address, or by the branch that is returned with R10 ^ page. */
-uint8_t *emit_stack_check(struct translation *t, unsigned size);
+/* A branch to what is to be landed: on a condition, or under stress always. */
+uint8_t *emit_branch_slow(struct translation *t, unsigned condition);
 
 /*
  * R10 = effective address of the memory operand of instruction i; SPARE goes.
@@ -214,6 +225,8 @@ uint32_t insn_reads_status(const struct insn *insn);
 
 /* Instruction i, a near branch; the block ends with it. */
 void emit_branch(struct translation *t, unsigned i);
+/* To the code at `rip`, of this block, that has every access by the TLB. */
+void emit_link_by_tlb(struct translation *t, uint64_t rip);
 
 /* --- stub.c --- */
 
@@ -229,9 +242,40 @@ bool emit_insn(struct translation *t, unsigned i);
 /* To `rip` by a direct jump at the end of the block, after instruction i. */
 void emit_goto(struct translation *t, unsigned i, uint64_t rip);
 
+/* Is it emitted by this file's rule, unable to leave, without the value of RSP
+ * that operands name? */
+bool insn_may_lag(const struct translation *t, const struct insn *insn);
+
 /* --- stack.c --- */
 
-/* Instruction i, and those that it is merged with. False: it is none of them. */
+/* Finds the runs, when live flags are known. */
+void stack_plan(struct translation *t);
+/* Before instruction i: the check, if a run begins; R11 is the guest's RSP,
+ * unless the instruction allows for the difference. Behind it. */
+void stack_prepare(struct translation *t, unsigned i);
+void stack_end(struct translation *t, unsigned i);
+/* R11 is the guest's RSP from here on. Flags and R10 stay. */
+void stack_settle(struct translation *t);
+
+/* [RSP + offset, +size) is checked: it is there, writable, on one page. */
+bool stack_has(const struct translation *t, int32_t offset, unsigned size);
+/* Then it is at R10 + R11 + the displacement that is returned, */
+int32_t stack_delta(struct translation *t, int32_t offset);
+/* or at R10. */
+void stack_address(struct translation *t, int32_t offset);
+
+/* As all of an instruction i that pushes `value`, a return address. */
+void stack_push_constant(struct translation *t, unsigned i, uint64_t value);
+/* The same of what FIELD(spill[1]) holds. */
+void emit_push_spilled(struct translation *t, unsigned i);
+/* R10 = the word at RSP, which stays. */
+void stack_load(struct translation *t, unsigned i);
+/* RET i: that word to where the return site looks for it; and RSP on. */
+void stack_leave_return(struct translation *t, unsigned i, unsigned more);
+
+/* ADD, SUB or LEA that changes RSP by a constant. False: it is none. */
+bool emit_stack_change(struct translation *t, unsigned i);
+/* PUSH, POP, LEAVE. False: none of them. */
 bool emit_stack(struct translation *t, unsigned i);
 void emit_cold_run(struct translation *t, const struct cold *cold);
 
@@ -255,8 +299,6 @@ enum carried emit_string(struct translation *t, unsigned i);
 bool system_ignores_status(const struct insn *insn);
 /* The code behind it runs in another view. */
 bool system_changes_view(const struct insn *insn);
-/* PUSH of what FIELD(spill[1]) holds, as all of instruction i. */
-void emit_push_spilled(struct translation *t, unsigned i);
 /* Before a DIV or IDIV by host register `by`, or by [R10] (NO_REGISTER): those
  * that raise #DE go to the interpreter. False: all of them must. */
 bool emit_divide_check(struct translation *t, unsigned i, unsigned by);

@@ -37,7 +37,7 @@ static void round_trip(const char *bytes, size_t size, struct insn *again)
 {
 	const struct insn_rename rename = rename_of();
 	struct insn insn;
-	uint8_t out[16];
+	uint8_t out[INSN_REENCODED_MAX];
 	unsigned length;
 
 	decode(&insn, (const uint8_t *)bytes, size);
@@ -93,6 +93,41 @@ static void test_memory_moves_to_the_base(void **state)
 	assert_int_equal(again.adsize, 8);
 }
 
+/* With an index and displacements of no byte, one and four. */
+static void test_memory_moves_to_a_sum(void **state)
+{
+	static const char *const bytes[] = {
+		"\x48\x8b\x44\x24\x08", /* mov rax, [rsp+8] */
+		"\xc5\xfe\x6f\x44\x24\x20", /* vmovdqu ymm0, [rsp+32] */
+		"\xc7\x44\x24\x04\x78\x56\x34\x12", /* mov [rsp+4], imm32 */
+		"\x66\x44\x0f\x6e\x4c\x24\x18", /* movd xmm9, [rsp+24] */
+	};
+	static const uint8_t size[] = { 5, 6, 8, 7 };
+	static const int32_t displacement[] = { 0, -8, 127, 128, -4096 };
+
+	for (unsigned i = 0; i < 4 * 5; i++) {
+		const uint8_t *from = (const uint8_t *)bytes[i / 5];
+		struct insn_rename rename = rename_of();
+		uint8_t out[INSN_REENCODED_MAX];
+		struct insn insn, again;
+		unsigned length;
+
+		rename.index = R11;
+		rename.displacement = displacement[i % 5];
+		decode(&insn, from, size[i / 5]);
+		length = insn_reencode(out, &insn, from, &rename);
+		assert_in_range(length, 1, sizeof(out));
+		decode(&again, out, length);
+		assert_int_equal(again.op, insn.op);
+		assert_int_equal(again.imm, insn.imm);
+		assert_int_equal(again.operand[0].reg, insn.operand[0].reg);
+		assert_int_equal(again.base, R10);
+		assert_int_equal(again.index, R11);
+		assert_int_equal(again.scale, 1);
+		assert_int_equal(again.disp, rename.displacement);
+	}
+}
+
 static void test_vectors_keep_their_numbers(void **state)
 {
 	struct insn again;
@@ -117,7 +152,7 @@ static void test_high_bytes_have_no_rex(void **state)
 	static const uint8_t plain[] = { 0x88, 0xe3 }; /* mov bl, ah */
 	static const uint8_t memory[] = { 0x88, 0x23 }; /* mov [rbx], ah */
 	struct insn insn, again;
-	uint8_t out[16];
+	uint8_t out[INSN_REENCODED_MAX];
 	unsigned length;
 
 	decode(&insn, plain, sizeof(plain));
@@ -142,6 +177,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_registers_are_renamed),
 		cmocka_unit_test(test_memory_moves_to_the_base),
+		cmocka_unit_test(test_memory_moves_to_a_sum),
 		cmocka_unit_test(test_vectors_keep_their_numbers),
 		cmocka_unit_test(test_high_bytes_have_no_rex),
 		cmocka_unit_test(test_registers_are_found),
