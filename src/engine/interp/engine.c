@@ -17,6 +17,7 @@
 #include "core/vm.h"
 #include "engine/interp/block.h"
 #include "engine/interp/debug.h"
+#include "x86/msr.h"
 #include "x86/walk.h"
 
 #define A20 BIT(20)
@@ -72,11 +73,33 @@ static uint64_t world_tsc(void *world)
 	return input_tsc(world);
 }
 
+/* A deadline is of the guest's TSC: it comes nearer as that goes ahead (SDM 3,
+ * 10.5.4.1). The local APIC has it in the clock's. */
+static void move_deadline(struct vcpu *vcpu, uint64_t moved)
+{
+	const struct msr_range *range =
+		msr_find(&vcpu->vm->msrs, MSR_TSC_DEADLINE);
+	uint64_t deadline = 0;
+
+	if (!range || !range->read || !moved ||
+	    !range->read(range->device, vcpu, MSR_TSC_DEADLINE, &deadline) ||
+	    !deadline)
+		return;
+	/* Never 0, which would disarm it. */
+	if ((int64_t)moved > 0 && moved >= deadline)
+		deadline = 1;
+	else
+		deadline -= moved;
+	range->write(range->device, vcpu, MSR_TSC_DEADLINE, deadline);
+	look_again(vcpu);
+}
+
 static void world_tsc_moved(void *world)
 {
 	struct vcpu *vcpu = world;
 	struct interp *cpu = vcpu->engine;
 
+	move_deadline(vcpu, cpu->s.msr.tsc_adjust - vcpu->tsc_adjust);
 	vcpu->tsc_adjust = cpu->s.msr.tsc_adjust;
 	if (vcpu->vm->paravirt_ops)
 		vcpu->vm->paravirt_ops->tsc_moved(vcpu);
