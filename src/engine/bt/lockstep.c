@@ -666,8 +666,8 @@ static uint64_t flags_kept(const struct bt_check *check)
 		return insn_reads_status(&check->past[check->index].insn);
 	if (vcpu->exit_reason == BT_DISPATCH && !vcpu->exit_link)
 		return RFLAGS_STATUS;
+	t->bt = vcpu->bt;
 	t->rip = check->past[0].rip;
-	t->mode = vcpu->cpu.mode;
 	if ((rip ^ t->rip) & PAGE_MASK)
 		return RFLAGS_STATUS;
 	t->host = mem_fetch(check->reference, t->rip, &gpa);
