@@ -212,11 +212,12 @@ void emit_translate(struct translation *t, unsigned i, unsigned size,
 	} else {
 		emit_entry_place(t, c);
 	}
-	emit_with_entry(t, 0x33, table + offsetof(struct tlb_entry, tag),
-			&model);
+	/* While the entry's place is not known yet. */
 	code_gs(c, OP_SIZE_64, 0x33, SCRATCH,
 		model.is_upper ? FIELD(cpu.tlb.generation[1]) :
 				 FIELD(cpu.tlb.generation[0]));
+	emit_with_entry(t, 0x33, table + offsetof(struct tlb_entry, tag),
+			&model);
 	code_group1(c, OP_SIZE_64, 7, SCRATCH, (uint32_t)PAGE_SIZE - size);
 	miss(t, i, &model);
 	t->retry = NULL;
