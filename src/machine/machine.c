@@ -313,6 +313,10 @@ static int create_cpu_model(struct machine *machine,
 		log_error("--cpu %s: no such model or feature; `ringfence run "
 			  "--cpu help` lists the models",
 			  request.model);
+	else if (error == -ENOTSUP && machine->state)
+		log_error("%s: of a machine with --cpu %s, which only --engine "
+			  "kvm has",
+			  machine->config.restore, request.model);
 	else if (error == -ENOTSUP)
 		log_error("--cpu %s: only with --engine kvm", request.model);
 	else if (error)

@@ -31,6 +31,7 @@
 #include "core/vm.h"
 #include "machine/state_file.h"
 #include "machine/state_items.h"
+#include "x86/cpu_model.h"
 
 #define BOARD	 "q35"
 #define ROMS_MAX (16u << 20) /* below 4 GiB, with the flash chips */
@@ -514,7 +515,7 @@ int state_check_cpu(const struct state_source *source,
 {
 	static const char registers[][4] = { "EAX", "EBX", "ECX", "EDX" };
 	const struct cpuid_table *told = &source->shape.cpuid;
-	char vendor[16];
+	char vendor[16], names[CPU_DROPPED_MAX];
 
 	get_vendor(offer, vendor);
 	if (strcmp(vendor, source->shape.vendor) != 0)
@@ -532,13 +533,15 @@ int state_check_cpu(const struct state_source *source,
 
 		if (is_software)
 			missing &= ~feature_words[i].software;
-		if (missing)
-			return refuse(source,
-				      "its processor has features that this "
-				      "host or engine has not: CPUID "
-				      "%" PRIx32 "h.%" PRIu32 " %s %" PRIx32
-				      "h",
-				      leaf, subleaf, registers[reg], missing);
+		if (!missing)
+			continue;
+		cpu_feature_names(leaf, subleaf, reg, missing, names);
+		return refuse(source,
+			      "its processor has features that this host or "
+			      "engine has not: %s%sCPUID %" PRIx32 "h.%" PRIu32
+			      " %s %" PRIx32 "h",
+			      names, names[0] ? ", " : "", leaf, subleaf,
+			      registers[reg], missing);
 	}
 	if (!is_software &&
 	    (told->arch_capabilities & ~offer->arch_capabilities & UNAFFECTED))

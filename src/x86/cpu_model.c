@@ -277,12 +277,12 @@ static bool can_carry(const struct build *b, const struct feature *f)
 			     f->bit);
 }
 
-static void note_dropped(struct build *b, const char *name)
+static void add_name(char names[CPU_DROPPED_MAX], const char *name)
 {
-	size_t used = strlen(b->dropped);
+	size_t used = strlen(names);
 
-	snprintf(b->dropped + used, CPU_DROPPED_MAX - used, "%s%s",
-		 used ? " " : "", name);
+	snprintf(names + used, CPU_DROPPED_MAX - used, "%s%s", used ? " " : "",
+		 name);
 }
 
 /* Whether `key` is one of the model's, "NAME,key,key". */
@@ -361,7 +361,7 @@ static void put_features(struct build *b)
 			continue;
 		if (!can_carry(b, f)) {
 			if (f->carrier != KERNELS)
-				note_dropped(b, f->name);
+				add_name(b->dropped, f->name);
 			continue;
 		}
 		entry = put(b, f->leaf, subleaf_of(f->leaf, f->subleaf));
@@ -781,6 +781,19 @@ int cpu_model_build(const struct cpu_request *request,
 	put_frequencies(&b);
 	put_amd_copies(&b);
 	return 0;
+}
+
+void cpu_feature_names(uint32_t leaf, uint32_t subleaf, enum cpuid_register reg,
+		       uint32_t bits, char names[CPU_DROPPED_MAX])
+{
+	names[0] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
+		const struct feature *f = &features[i];
+
+		if (f->leaf == leaf && f->subleaf == subleaf && f->reg == reg &&
+		    (bits >> f->bit & 1))
+			add_name(names, f->name);
+	}
 }
 
 bool cpu_constant_msr(const struct cpuid_table *table, uint32_t index,

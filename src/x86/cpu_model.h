@@ -62,6 +62,11 @@ struct cpu_request {
 int cpu_model_build(const struct cpu_request *request,
 		    struct cpuid_table *table, char dropped[CPU_DROPPED_MAX]);
 
+/* The names, with a space between, of the features in `bits` of a register of
+ * CPUID; "" if none of them has a name. */
+void cpu_feature_names(uint32_t leaf, uint32_t subleaf, enum cpuid_register reg,
+		       uint32_t bits, char names[CPU_DROPPED_MAX]);
+
 /*
  * MSRs that only say what the processor is and never change: true and a value
  * if `index` is one that this table implies (ARCH_CAPABILITIES, the microcode

@@ -387,6 +387,27 @@ static void test_other_machines(void **state)
 	board_destroy(dual);
 }
 
+/* By name, and where CPUID says it. */
+static void test_missing_feature(void **state)
+{
+	struct board *board = board_create(RAM, 1);
+	struct cpuid_leaf *leaf = NULL;
+	int fd;
+
+	use(board);
+	for (unsigned i = 0; i < board->cpuid.count; i++)
+		if (board->cpuid.leaf[i].leaf == 7 &&
+		    board->cpuid.leaf[i].subleaf == 0)
+			leaf = &board->cpuid.leaf[i];
+	assert_non_null(leaf);
+	leaf->ebx |= BIT(5) | BIT(9);
+	fd = save(board);
+	leaf->ebx &= ~(BIT(5) | BIT(9));
+	assert_refused(board, fd, "has not: avx2 erms, CPUID 7h.0 EBX 220h");
+	close(fd);
+	board_destroy(board);
+}
+
 /* A device's table grew since: the section says a version we do not know. */
 static void test_newer_section(void **state)
 {
@@ -610,6 +631,7 @@ int main(void)
 		cmocka_unit_test(test_flips),
 		cmocka_unit_test(test_truncations),
 		cmocka_unit_test(test_other_machines),
+		cmocka_unit_test(test_missing_feature),
 		cmocka_unit_test(test_newer_section),
 		cmocka_unit_test(test_hostile_values),
 		cmocka_unit_test(test_kernel_of_firmware),
