@@ -221,6 +221,44 @@ static uint64_t build_hpet(struct aml *aml, const struct device_resources *hpet)
 	return end_table(aml, start);
 }
 
+#define VTD_BASE 0xfed90000ull
+
+static bool has_iommu(const struct acpi_board *board)
+{
+	const struct device *device;
+
+	if (!board->devices)
+		return false;
+	list_for_each(device, board->devices, link)
+		if (strcmp(device->name, "vtd") == 0)
+			return true;
+	return false;
+}
+
+/* VT-d, chapter 8: one unit for all of PCI, and for the IOAPIC, whose messages
+ * come from a function that is no device. */
+static uint64_t build_dmar(struct aml *aml)
+{
+	size_t start = begin_table(aml, "DMAR", 1);
+
+	aml_u8(aml, 40 - 1); /* host address width, less one */
+	aml_u8(aml, 1); /* interrupts can be remapped */
+	aml_bytes(aml, "\0\0\0\0\0\0\0\0\0", 10);
+	aml_u16(aml, 0); /* DRHD */
+	aml_u16(aml, 16 + 8);
+	aml_u8(aml, 1); /* all of the segment's devices */
+	aml_u8(aml, 0);
+	aml_u16(aml, 0);
+	aml_u64(aml, VTD_BASE);
+	aml_u8(aml, 3); /* an IOAPIC, of id 0, at ff:00.0 */
+	aml_u8(aml, 8);
+	aml_u16(aml, 0);
+	aml_u8(aml, 0);
+	aml_u8(aml, 0xff);
+	aml_u16(aml, 0);
+	return end_table(aml, start);
+}
+
 /* 5.2.5.3. Its own checksum covers 20 bytes, the extended one all of it. */
 static void build_rsdp(uint8_t *rsdp, uint64_t xsdt)
 {
@@ -244,7 +282,7 @@ void acpi_build_facs(uint8_t facs[ACPI_FACS_SIZE])
 size_t acpi_build(const struct acpi_board *board, uint8_t *bytes)
 {
 	const struct device_resources *hpet = find_device(board, "PNP0103");
-	uint64_t table[4], dsdt, xsdt;
+	uint64_t table[5], dsdt, xsdt;
 	unsigned count = 0;
 	struct aml aml;
 	size_t start;
@@ -261,6 +299,8 @@ size_t acpi_build(const struct acpi_board *board, uint8_t *bytes)
 	table[count++] = build_mcfg(&aml);
 	if (hpet)
 		table[count++] = build_hpet(&aml, hpet);
+	if (has_iommu(board))
+		table[count++] = build_dmar(&aml);
 	start = begin_table(&aml, "XSDT", 1);
 	aml_bytes(&aml, table, count * sizeof(table[0]));
 	xsdt = end_table(&aml, start);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The ACPI tables of the board (ACPI 6.4, chapter 5): RSDP, XSDT, FADT, FACS,
- * MADT, MCFG, HPET and a DSDT with the PCI root, the devices that say who they
+ * MADT, MCFG, HPET, DMAR and a DSDT with the PCI root, the devices that say who they
  * are (struct device_resources), the processors and S5.
  */
 #pragma once

@@ -6,7 +6,8 @@
  * The board is wired as after its firmware: PMBASE and RCBA stand where
  * doc/memory-map.md has them and cannot be moved. INTx always goes to the
  * IOAPIC's inputs 16 to 23, and where the PIRQ routing registers (13.1.17 and
- * 13.1.23) say so to the 8259 pair too.
+ * 13.1.23) say so to an ISA-compatible interrupt too: an input of the 8259 pair
+ * and the IOAPIC's of the same number.
  */
 #include "chip/ich9_lpc.h"
 
@@ -16,6 +17,7 @@
 #include "base/cleanup.h"
 #include "chip/acpi_pm.h"
 #include "chip/i8259.h"
+#include "chip/ioapic.h"
 #include "core/state.h"
 #include "core/vm.h"
 
@@ -59,8 +61,12 @@ static void update(struct ich9_lpc *bridge)
 
 	bridge->driven = now;
 	for (unsigned irq = 0; irq < 16 && bridge->pic; irq++)
-		if (changed & BIT(irq))
+		if (changed & BIT(irq)) {
 			i8259_set_pci(bridge->pic, irq, now & BIT(irq));
+			if (bridge->ioapic)
+				ioapic_set_pci(bridge->ioapic, irq,
+					       now & BIT(irq));
+		}
 }
 
 void ich9_lpc_set_pirq(struct ich9_lpc *bridge, unsigned pirq, bool level)

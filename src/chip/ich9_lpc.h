@@ -9,10 +9,12 @@
 #include "pci/pci.h"
 
 struct i8259;
+struct ioapic;
 
 struct ich9_lpc {
 	struct pci_device pci;
 	struct i8259 *pic; /* NULL: PIRQs go nowhere */
+	struct ioapic *ioapic; /* the same, or NULL; set before it is used */
 	pthread_mutex_t lock; /* over everything below */
 	uint8_t route[PCI_INTX_LINES]; /* PIRQA_ROUT to PIRQH_ROUT */
 	uint8_t pirq; /* levels of PIRQA to PIRQH */

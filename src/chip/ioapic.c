@@ -31,14 +31,15 @@
 #define ENTRY_LEVEL	 BIT(15)
 #define ENTRY_MASKED	 BIT(16)
 #define ENTRY_READ_ONLY	 (BIT(12) | ENTRY_REMOTE_IRR)
-#define ENTRY_WRITABLE	 (BITS(63, 56) | (BITS(16, 0) & ~ENTRY_READ_ONLY))
+#define ENTRY_WRITABLE	 (BITS(63, 48) | (BITS(16, 0) & ~ENTRY_READ_ONLY))
 
+/* Bits 55:48 are the extended destination (ICH9 data sheet, 13.5.7), which are
+ * bits 11:4 of the address: for whom interrupts are remapped. */
 static struct msi message(uint64_t entry)
 {
 	struct msi msi = {
 		.requester = MSI_FROM_IOAPIC,
-		.address = MSI_ADDRESS_BASE | bits_get(entry, 63, 56)
-						      << MSI_ADDRESS_DEST_SHIFT,
+		.address = MSI_ADDRESS_BASE | bits_get(entry, 63, 48) << 4,
 		.data = entry & BITS(10, 0),
 	};
 
@@ -66,6 +67,11 @@ static void tell_route(struct ioapic *ioapic, unsigned pin)
 		ops->route_changed(ioapic->vm, pin, &msi);
 }
 
+static uint32_t asserted(const struct ioapic *ioapic)
+{
+	return ioapic->lines | ioapic->pci;
+}
+
 /*
  * Level: one message per remote IRR, which the EOI takes away. Only fixed and
  * lowest priority have an EOI.
@@ -74,7 +80,7 @@ static void service_level(struct ioapic *ioapic, unsigned pin)
 {
 	uint64_t *entry = &ioapic->entry[pin];
 
-	if (!(*entry & ENTRY_LEVEL) || !(ioapic->lines & BIT(pin)) ||
+	if (!(*entry & ENTRY_LEVEL) || !(asserted(ioapic) & BIT(pin)) ||
 	    (*entry & (ENTRY_MASKED | ENTRY_REMOTE_IRR)))
 		return;
 	if (bits_get(*entry, 10, 8) <= APIC_LOWEST)
@@ -82,24 +88,39 @@ static void service_level(struct ioapic *ioapic, unsigned pin)
 	send(ioapic, *entry);
 }
 
-void ioapic_set(void *chip, unsigned pin, bool level)
+/* `from` is one of the two that drive the inputs; lock held. */
+static void drive(struct ioapic *ioapic, uint32_t *from, unsigned pin,
+		  bool level)
 {
-	struct ioapic *ioapic = chip;
-	bool was;
+	bool was = asserted(ioapic) & BIT(pin);
 
-	if (pin >= IOAPIC_PINS)
-		return;
-	LOCKED(&ioapic->lock);
-	was = ioapic->lines & BIT(pin);
-	ioapic->lines &= ~BIT(pin);
-	ioapic->lines |= (uint32_t)level << pin;
-	if (!level || was == level)
+	*from &= ~BIT(pin);
+	*from |= (uint32_t)level << pin;
+	if (was || !(asserted(ioapic) & BIT(pin)))
 		return;
 	if (ioapic->entry[pin] & ENTRY_LEVEL)
 		service_level(ioapic, pin);
 	else if (!(ioapic->entry[pin] & ENTRY_MASKED))
 		/* An edge that meets the mask is lost (3.2.4, bit 16). */
 		send(ioapic, ioapic->entry[pin]);
+}
+
+void ioapic_set(void *chip, unsigned pin, bool level)
+{
+	struct ioapic *ioapic = chip;
+
+	if (pin >= IOAPIC_PINS)
+		return;
+	LOCKED(&ioapic->lock);
+	drive(ioapic, &ioapic->lines, pin, level);
+}
+
+void ioapic_set_pci(struct ioapic *ioapic, unsigned pin, bool level)
+{
+	if (pin >= IOAPIC_PINS)
+		return;
+	LOCKED(&ioapic->lock);
+	drive(ioapic, &ioapic->pci, pin, level);
 }
 
 static void end_of_interrupt(struct ioapic *ioapic, uint8_t vector)
@@ -216,12 +237,13 @@ static const struct state_field fields[] = {
 	STATE_FIELD(struct ioapic, select, STATE_UINT, 1),
 	STATE_ARRAY(struct ioapic, entry, STATE_UINT, 1),
 	STATE_FIELD(struct ioapic, lines, STATE_UINT, 1),
+	STATE_FIELD(struct ioapic, pci, STATE_UINT, 2),
 	{ .name = NULL },
 };
 
 static const struct state_table state = {
 	.name = "ioapic",
-	.version = 1,
+	.version = 2,
 	.field = fields,
 	.restored = on_restored,
 };

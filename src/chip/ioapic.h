@@ -23,7 +23,8 @@ struct ioapic {
 
 	uint8_t id, select;
 	uint64_t entry[IOAPIC_PINS]; /* the redirection table */
-	uint32_t lines; /* inputs that are asserted */
+	uint32_t lines; /* inputs that are asserted, */
+	uint32_t pci; /* or are by a PIRQ that is routed to an ISA IRQ */
 };
 
 /**
@@ -38,3 +39,6 @@ int ioapic_init(struct ioapic *ioapic, struct vm *vm);
  * drawn active high. Any thread.
  */
 void ioapic_set(void *ioapic, unsigned pin, bool level);
+
+/** The same of what the LPC bridge drives, beside whom the wire belongs to. */
+void ioapic_set_pci(struct ioapic *ioapic, unsigned pin, bool level);

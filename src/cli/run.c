@@ -62,11 +62,11 @@ static const struct option_type options[] = {
 		      .help = "the processor the guest sees; help lists "
 			      "them" },
 	[RUN_MACHINE] = { "machine", 0, OPTION_TEXT, "KEY,KEY=off",
-			  .words = "acpi=off hpet=off testdev",
+			  .words = "acpi=off hpet=off testdev iommu",
 			  .help = "what the board has: acpi=off and hpet=off "
 				  "leave out the tables and the timer; testdev "
-				  "adds the device that bare-metal test "
-				  "programs use" },
+				  "adds the devices that bare-metal test "
+				  "programs use, iommu a VT-d unit" },
 	[RUN_START] = START_OPTIONS,
 	{ 0 },
 };
@@ -88,6 +88,7 @@ static int parse_machine(const char *text, struct machine_config *config)
 		{ "acpi", &config->no_acpi, true },
 		{ "hpet", &config->no_hpet, true },
 		{ "testdev", &config->has_testdev, false },
+		{ "iommu", &config->has_iommu, false },
 	};
 	struct suboptions parts;
 	bool is_on;
@@ -105,8 +106,8 @@ static int parse_machine(const char *text, struct machine_config *config)
 		while (k < ARRAY_SIZE(keys) && strcmp(keys[k].name, name) != 0)
 			k++;
 		if (k == ARRAY_SIZE(keys)) {
-			log_error("--machine: no key %s; there are acpi, hpet "
-				  "and testdev",
+			log_error("--machine: no key %s; there are acpi, hpet, "
+				  "testdev and iommu",
 				  name);
 			return -EINVAL;
 		}

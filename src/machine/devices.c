@@ -215,7 +215,10 @@ static int create_host_bridge(struct pc *pc)
 
 static int create_lpc(struct pc *pc)
 {
-	return ich9_lpc_init(&pc->lpc, &pc->pci, &pc->pic);
+	int error = ich9_lpc_init(&pc->lpc, &pc->pci, &pc->pic);
+
+	pc->lpc.ioapic = &pc->ioapic;
+	return error;
 }
 
 static int create_rtc(struct pc *pc)
@@ -306,6 +309,7 @@ static int create_pci_testdev(struct pc *pc)
 {
 	if (!pc->host.has_testdev)
 		return 0;
+	pc->pci.keeps_low_bits = true;
 	return pci_testdev_init(&pc->pci_testdev, &pc->pci, PCI_TESTDEV);
 }
 
@@ -316,6 +320,25 @@ static int create_pci_edu(struct pc *pc)
 	if (!pc->host.has_testdev)
 		return 0;
 	return pci_edu_init(&pc->pci_edu, &pc->pci, PCI_EDU);
+}
+
+/* Behind all PCI devices. KVM's routes would have to follow the guest's table,
+ * and nobody tells when that changes. */
+static int create_vtd(struct pc *pc)
+{
+	int error;
+
+	if (!pc->host.has_iommu)
+		return 0;
+	if (pc->vm->engine_ops->cpuid_offer) {
+		log_error("--machine iommu: only with a software engine");
+		return -ENOTSUP;
+	}
+	error = vtd_init(&pc->vtd, pc->vm);
+	for (unsigned i = 0; i < ARRAY_SIZE(pc->pci.device) && !error; i++)
+		if (pc->pci.device[i])
+			vtd_attach(&pc->vtd, &pc->pci.device[i]->dma);
+	return error;
 }
 
 static void on_reset(void *argument)
@@ -365,6 +388,7 @@ const struct pc_device pc_devices[] = {
 	{ "testdev", create_testdev },
 	{ "pci-testdev", create_pci_testdev },
 	{ "edu", create_pci_edu },
+	{ "vtd", create_vtd },
 	{ "firmware-work", create_firmware_work },
 	{ NULL },
 };

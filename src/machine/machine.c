@@ -184,6 +184,7 @@ const char *machine_save(struct machine *machine, const char *path, bool stop)
 		.no_acpi = config->no_acpi,
 		.no_hpet = config->no_hpet,
 		.has_testdev = config->has_testdev,
+		.has_iommu = config->has_iommu,
 		.host = &machine->host,
 	};
 	struct vm *vm = &machine->vm;
@@ -410,6 +411,7 @@ static int create_board(struct machine *machine)
 		.no_acpi = machine->config.no_acpi,
 		.no_hpet = machine->config.no_hpet,
 		.has_testdev = machine->config.has_testdev,
+		.has_iommu = machine->config.has_iommu,
 	};
 
 	flash_set_describe(&machine->flash, &machine->host);
@@ -529,6 +531,7 @@ static int take_shape(struct machine *machine)
 	config->no_acpi = shape->no_acpi;
 	config->no_hpet = shape->no_hpet;
 	config->has_testdev = shape->has_testdev;
+	config->has_iommu = shape->has_iommu;
 	if (take_flash(machine, shape))
 		return -EINVAL;
 	if (!config->kernel && !has_firmware(machine))

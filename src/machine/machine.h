@@ -37,6 +37,7 @@ struct machine_config {
 	const char *append; /* kernel command line; NULL: none */
 	bool no_acpi, no_hpet; /* left out of the machine */
 	bool has_testdev; /* for bare-metal test programs: chip/testdev.h */
+	bool has_iommu; /* chip/vtd.h */
 	/* A state file to go on from (machine/state.h). Then memory, vCPUs and
 	 * cpu come from it; where they are given here too they must agree. The
 	 * kernel serves a reset by the guest only, which without one ends the

@@ -37,6 +37,7 @@ struct pc_host {
 	bool no_acpi; /* firmware is given no tables */
 	bool no_hpet;
 	bool has_testdev;
+	bool has_iommu;
 };
 
 /*

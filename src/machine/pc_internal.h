@@ -24,6 +24,7 @@
 #include "chip/q35.h"
 #include "chip/reset_control.h"
 #include "chip/testdev.h"
+#include "chip/vtd.h"
 #include "machine/debug_log.h"
 #include "machine/pc.h"
 #include "pci/pci.h"
@@ -55,6 +56,7 @@ struct pc {
 	struct testdev testdev;
 	struct pci_testdev pci_testdev;
 	struct pci_edu pci_edu;
+	struct vtd vtd;
 	struct device firmware_work; /* what firmware would do after RESET# */
 };
 

@@ -111,6 +111,7 @@ static const struct state_field shape_fields[] = {
 	STATE_FIELD(struct state_shape, no_acpi, STATE_BOOL, 1),
 	STATE_FIELD(struct state_shape, no_hpet, STATE_BOOL, 1),
 	STATE_FIELD(struct state_shape, has_testdev, STATE_BOOL, 1),
+	STATE_FIELD(struct state_shape, has_iommu, STATE_BOOL, 3),
 	STATE_FIELD(struct state_shape, cpu, STATE_BYTES, 1),
 	STATE_FIELD(struct state_shape, vendor, STATE_BYTES, 1),
 	STATE_FIELD(struct state_shape, ram_size, STATE_UINT, 1),
@@ -126,7 +127,7 @@ static const struct state_field shape_fields[] = {
 
 static const struct state_table shape_table = {
 	.name = "machine",
-	.version = 2,
+	.version = 3,
 	.field = shape_fields,
 	.restored = shape_restored,
 };
@@ -148,6 +149,7 @@ static void describe(struct vm *vm, const struct state_parts *parts,
 		.no_acpi = parts->no_acpi,
 		.no_hpet = parts->no_hpet,
 		.has_testdev = parts->has_testdev,
+		.has_iommu = parts->has_iommu,
 		.ram_size = vm->memory.ram_size,
 		.fd_size = vm->memory.fd_size,
 		.rom_size = vm->memory.fd_size - vm->memory.ram_size,

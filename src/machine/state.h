@@ -20,14 +20,14 @@ struct state_source;
 /* What a board may be built with, beyond what the VM itself shows. */
 struct state_parts {
 	const char *cpu; /* the model's name */
-	bool no_acpi, no_hpet, has_testdev;
+	bool no_acpi, no_hpet, has_testdev, has_iommu;
 	const struct pc_host *host; /* its ROM and flash chips */
 };
 
 /* What must be the same on both sides. */
 struct state_shape {
 	char board[32];
-	bool no_acpi, no_hpet, has_testdev;
+	bool no_acpi, no_hpet, has_testdev, has_iommu;
 	char cpu[256]; /* the model, as --cpu has it */
 	char vendor[16];
 	uint64_t ram_size, fd_size; /* bytes; fd_size: with ROMs */

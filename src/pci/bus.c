@@ -38,7 +38,8 @@ static enum bus_result on_address(void *device, struct access *access)
 	struct pci_bus *bus = device;
 
 	if (access->is_write)
-		bus->address = access->value & ADDRESS_WRITABLE;
+		bus->address = access->value & (ADDRESS_WRITABLE |
+						(bus->keeps_low_bits ? 3 : 0));
 	else
 		access->value = bus->address;
 	return BUS_HANDLED;
@@ -53,7 +54,7 @@ static enum bus_result on_data(void *device, struct access *access)
 		return BUS_UNHANDLED;
 	return config_access(bus, bits_get(address, 23, 16),
 			     bits_get(address, 15, 8),
-			     (address & 0xfc) + access->offset, access);
+			     (address & 0xff) | access->offset, access);
 }
 
 static enum bus_result on_ecam(void *device, struct access *access)

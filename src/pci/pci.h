@@ -122,6 +122,10 @@ struct pci_bus {
 	pthread_mutex_t lock; /* over config accesses and `address` */
 	struct vm *vm;
 	uint32_t address; /* CF8h */
+	/* Bits 1:0 of CF8h, which are 0 (PCI 3.0, 3.2.2.3.2), add to the data
+	 * port's: as QEMU has it, and test programs know no other. Set before
+	 * vCPUs run. */
+	bool keeps_low_bits;
 	struct pci_device *device[256]; /* by device and function */
 	struct irq_line intx[PCI_INTX_LINES];
 	pthread_mutex_t intx_lock;

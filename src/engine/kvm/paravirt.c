@@ -51,6 +51,19 @@ void kvm_enforce_paravirt(struct vcpu *vcpu)
 			 "paravirtual features by CPUID");
 }
 
+/* What the guest has been told was stolen from it must never become less: the
+ * kernel keeps the sum in the guest's memory only. */
+static void take_stolen(struct vcpu *vcpu)
+{
+	gpa_t gpa = (vcpu->paravirt.steal & ~63ull) +
+		    offsetof(struct kvm_para_steal, steal);
+	uint64_t stolen;
+
+	if ((vcpu->paravirt.steal & KVM_PARA_ENABLED) &&
+	    !memory_read(&vcpu->vm->memory, gpa, &stolen, sizeof(stolen)))
+		vcpu->steal.stolen_ns = stolen;
+}
+
 static void get_paravirt(struct vcpu *vcpu)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++)
@@ -58,6 +71,7 @@ static void get_paravirt(struct vcpu *vcpu)
 			kvm_get_msr(vcpu, msrs[i].index, value_of(vcpu, i));
 	if (offers(vcpu->vm, KVM_PARA_CLOCK))
 		kvm_get_msr(vcpu, MSR_KVM_WALL, &vcpu->paravirt.wall);
+	take_stolen(vcpu);
 }
 
 /* What a restored machine or a reset has, and the kernel has not. */

@@ -69,17 +69,18 @@ GUEST(guest_bell, "mov $0xd0000000, %ebx; movl $1, 0x100(%ebx);"
 GUEST(guest_wait, "mov $0x1b, %ecx; rdmsr; mov $0xfee00000, %ebx;"
 		  "movl $0x1ff, 0xf0(%ebx); movl $0x700, 0x350(%ebx);"
 		  "mov $1, %al; out %al, $0x50; sti; hlt; cli");
-/* One-shot, 300 ms, vector 60h; interrupts are off. */
+/* One-shot, 1.2 s, vector 60h; interrupts are off. */
 GUEST(guest_timer, "mov $0xfee00000, %ebx; movl $0x1ff, 0xf0(%ebx);"
 		   "movl $0xb, 0x3e0(%ebx); movl $0x60, 0x320(%ebx);"
-		   "movl $300000000, 0x380(%ebx); movl $1, 0x3000; 1: jmp 1b");
-/* A TSC deadline of 2^30 ticks, vector 61h. */
+		   "movl $1200000000, 0x380(%ebx); movl $1, 0x3000; 1: jmp 1b");
+/* A TSC deadline of 2^31 ticks, vector 61h. */
 GUEST(guest_deadline, "mov $0xfee00000, %ebx; movl $0x1ff, 0xf0(%ebx);"
 		      "movl $0x40061, 0x320(%ebx); rdtsc; mov $0x6e0, %ecx;"
-		      "add $0x40000000, %eax; adc $0, %edx; wrmsr;"
+		      "add $0x80000000, %eax; adc $0, %edx; wrmsr;"
 		      "movl $1, 0x3000; 1: jmp 1b");
 GUEST(guest_clock, "mov $0x4b564d01, %ecx; mov $0x4001, %eax; xor %edx, %edx;"
-		   "wrmsr; movl $1, 0x3000; 1: jmp 1b");
+		   "wrmsr; mov $0x4b564d03, %ecx; mov $0x5001, %eax; wrmsr;"
+		   "movl $1, 0x3000; 1: jmp 1b");
 GUEST(guest_dirty, "movl $1, 0x10000; movl $1, 0x15000");
 GUEST(guest_xsetbv, "mov %cr4, %eax; or $0x40000, %eax; mov %eax, %cr4;"
 		    "xor %ecx, %ecx; xor %edx, %edx; mov $7, %eax; xsetbv;"
@@ -731,7 +732,7 @@ static bool is_in_irr(struct machine *m, unsigned vector,
 static void pause_armed(struct machine *m)
 {
 	start(m);
-	for (unsigned i = 0; i < 200 && !word(m, 0x3000); i++)
+	for (unsigned i = 0; i < 5000 && !word(m, 0x3000); i++)
 		sleep_ms(1);
 	vm_pause(&m->vm);
 	assert_int_equal(word(m, 0x3000), 1);
@@ -741,7 +742,8 @@ static void pause_armed(struct machine *m)
 static void go_on(struct machine *m)
 {
 	vm_resume(&m->vm);
-	sleep_ms(800);
+	sleep_ms(900);
+	sleep_ms(900);
 	vm_pause(&m->vm);
 }
 
@@ -763,9 +765,10 @@ static void test_timer_stands_in_a_pause(void **state)
 	load_guest(&m, guest_timer);
 	pause_armed(&m);
 	assert_false(is_in_irr(&m, 0x60, &apic));
-	assert_int_equal(apic.timer_initial, 300000000);
+	assert_int_equal(apic.timer_initial, 1200000000);
 	assert_true(apic.timer_expiry_ns > clock_ns(&m.vm.clock));
-	sleep_ms(400);
+	sleep_ms(900);
+	sleep_ms(900);
 	assert_false(is_in_irr(&m, 0x60, &again));
 	assert_memory_equal(&apic, &again, sizeof(apic));
 	/* Twice the same pause. */
@@ -791,7 +794,8 @@ static void test_deadline_stands_in_a_pause(void **state)
 	assert_false(is_in_irr(&m, 0x61, &apic));
 	deadline = apic.tsc_deadline;
 	assert_int_not_equal(deadline, 0);
-	sleep_ms(800);
+	sleep_ms(900);
+	sleep_ms(900);
 	assert_false(is_in_irr(&m, 0x61, &apic));
 	assert_int_equal(apic.tsc_deadline, deadline);
 	go_on(&m);
@@ -818,6 +822,7 @@ static uint64_t system_time(struct machine *m)
 static void test_kvmclock(void **state)
 {
 	const uint64_t later = 5000000000000;
+	uint64_t stolen;
 	struct machine m, other;
 	uint64_t first;
 
@@ -829,6 +834,13 @@ static void test_kvmclock(void **state)
 	}
 	assert_int_equal(m.vm.vcpus[0]->paravirt.clock, CLOCK_PAGE | 1);
 	assert_int_not_equal(word(&m, CLOCK_PAGE), 0);
+	/* The sum of stolen time is the guest's, in memory. */
+	assert_int_equal(m.vm.vcpus[0]->paravirt.steal, 0x5001);
+	stolen = word(&m, 0x5000) + 1000000;
+	assert_int_equal(memory_write(&m.vm.memory, 0x5000, &stolen, 8), 0);
+	m.vm.vcpus[0]->steal.stolen_ns = 0;
+	go_on(&m);
+	assert_true(m.vm.vcpus[0]->steal.stolen_ns >= stolen);
 	assert_true(system_time(&m) < later);
 	assert_true(system_time(&m) <= clock_ns(&m.vm.clock));
 
