@@ -103,6 +103,8 @@ static bool translate(struct guest *guest, const struct snippet *snippet)
 		.has_avx = true,
 	};
 	vcpu->bt->has_bmi2 = true; /* whatever the host is */
+	if (snippet->view != MMU_USER)
+		guest->cpu->s.segment[SEG_GS].base = 0xffff888000000000;
 	print_guest(snippet, guest->cpu->s.rip);
 	pthread_mutex_lock(&vcpu->bt->lock);
 	block = bt_translate(vcpu, host);

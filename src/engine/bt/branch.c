@@ -332,6 +332,9 @@ void emit_cold(struct translation *t)
 			emit_rip(t, SCRATCH, cold->rip);
 			code_jump(c, t->bt->stubs.attention_at);
 			break;
+		case COLD_PERCPU:
+			emit_cold_percpu(t, cold);
+			break;
 		case COLD_RECORD:
 			emit_cold_record(t, cold);
 			break;

@@ -219,6 +219,27 @@ static inline const uint8_t *bt_stack_host(const struct bt_stack *stack)
 	return (const uint8_t *)(stack->page + stack->delta);
 }
 
+/*
+ * The pages at one base of GS, in the upper half; for reading, then for writing:
+ * NULL, or the page. percpu.c tells.
+ */
+#define BT_PERCPU_PAGES	  64
+#define BT_PERCPU_NO_BASE 1 /* not that of a page */
+
+struct bt_percpu {
+	uint64_t base;
+	uint8_t **active; /* `page`; with another base in GS, `none` */
+	uint8_t *page[2 * BT_PERCPU_PAGES], *none[2 * BT_PERCPU_PAGES];
+	uint8_t **choice[2]; /* `none` and `page` */
+};
+
+/* Such a base may be known. */
+static inline bool bt_percpu_is_base(uint64_t base)
+{
+	return base >> 63 && !(base & ~PAGE_MASK) &&
+	       base < -(BT_PERCPU_PAGES * PAGE_SIZE);
+}
+
 /* Why translated code came back to C. */
 enum bt_exit {
 	BT_DISPATCH, /* to where exit_link goes, which may be patched; 0: s.rip */
@@ -230,6 +251,7 @@ enum bt_exit {
 	BT_MISS, /* `address` misses the TLB: fill it, or as BT_INTERPRET */
 	BT_REPEAT, /* the same for RSI and RDI of a REP MOVS or STOS */
 	BT_FILL_STACK, /* struct bt_stack for `address`, or go on by the TLB */
+	BT_FILL_PERCPU, /* the same for `address` from GS's base */
 	/* As BT_INTERPRET, with `address`: a function of ours may do it. */
 	BT_XSAVE,
 	BT_XSAVEC,
@@ -331,6 +353,7 @@ struct bt_vcpu {
 	struct bt_return iret[2]; /* to CPL 0, to CPL 3 */
 	bool has_waiting; /* an interrupt or NMI that is held off */
 	struct bt_stack stack[MMU_VIEWS];
+	struct bt_percpu percpu;
 	uint32_t exec[BT_CODES][BT_EXEC]; /* ids, by bt_exec_slot */
 	struct bt_jump jump[BT_CODES][BT_JUMPS];
 	_Alignas(64) uint8_t xsave[BT_XSAVE_SIZE];
@@ -430,7 +453,7 @@ struct bt_stubs {
 	uint8_t *stack; /* flags saved; stop and address are set */
 	uint8_t *attention; /* flags saved; s.rip is set */
 	uint8_t *attention_at; /* flags saved; R10: s.rip */
-	uint8_t *call[BT_EXIT_COUNT]; /* from BT_XSAVE; as interpret */
+	uint8_t *call[BT_EXIT_COUNT]; /* from BT_FILL_PERCPU; as interpret */
 	/* Flags saved; R10: where to go. By a CALL; and by a RET. */
 	uint8_t *lookup[BT_CODES];
 	uint8_t *lookup_return[BT_CODES];
@@ -600,6 +623,12 @@ void bt_jump_enter(struct bt_vcpu *vcpu, uint64_t rip, uint32_t code);
 void bt_jumps_forget(struct bt_vcpu *vcpu, const uint8_t *from,
 		     const uint8_t *to);
 void bt_forget_stack(struct bt_vcpu *vcpu, unsigned view);
+/* bt_vcpu.percpu. Whether GS's base is the one it knows: after whatever may have
+ * changed it. */
+void bt_percpu_choose(struct bt_vcpu *vcpu);
+void bt_percpu_forget(struct bt_vcpu *vcpu);
+/* The right to write that page of the host's. */
+void bt_percpu_forget_host(struct bt_vcpu *vcpu, const uint8_t *host);
 /* Empties the shadow stack, down to its bottom frame. */
 void bt_shadow_reset(struct bt_vcpu *vcpu);
 

@@ -288,6 +288,9 @@ static int bt_vcpu_create(struct vcpu *vcpu, const struct cpuid_table *cpuid)
 	for (unsigned view = 0; view < MMU_VIEWS; view++)
 		bt_forget_stack(bt, view);
 	bt->by_tlb_rip = BT_NO_PAGE;
+	bt->percpu.choice[0] = bt->percpu.none;
+	bt->percpu.choice[1] = bt->percpu.page;
+	bt_percpu_forget(bt);
 	bt_shadow_reset(bt);
 	return 0;
 }

@@ -160,6 +160,10 @@ void bt_exec_notice(struct bt_vcpu *vcpu)
 
 	if (likely(!flushes && !is_new))
 		return;
+	if (flushes > 1 || (flushes && tlb->flushed_page >> 63) ||
+	    tlb->generation[1] != vcpu->generation[1] ||
+	    tlb->last_generation < vcpu->last_generation)
+		bt_percpu_forget(vcpu);
 	if (flushes)
 		notice_pages(vcpu, flushes);
 	if (is_new)
@@ -212,6 +216,33 @@ void bt_forget_stack(struct bt_vcpu *vcpu, unsigned view)
 {
 	vcpu->stack[view] =
 		(struct bt_stack){ .page = BT_NO_PAGE, .delta = BT_NO_PAGE };
+}
+
+/* --- a kernel's data of its processor ---------------------------------------- */
+
+void bt_percpu_choose(struct bt_vcpu *vcpu)
+{
+	struct bt_percpu *percpu = &vcpu->percpu;
+	bool is_same = vcpu->cpu.s.segment[SEG_GS].base == percpu->base;
+
+	percpu->active = is_same ? percpu->page : percpu->none;
+}
+
+void bt_percpu_forget(struct bt_vcpu *vcpu)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(vcpu->percpu.page); i++)
+		vcpu->percpu.page[i] = NULL;
+	vcpu->percpu.base = BT_PERCPU_NO_BASE;
+	bt_percpu_choose(vcpu);
+}
+
+void bt_percpu_forget_host(struct bt_vcpu *vcpu, const uint8_t *host)
+{
+	uint8_t **page = vcpu->percpu.page + MMU_WRITE * BT_PERCPU_PAGES;
+
+	for (unsigned i = 0; i < BT_PERCPU_PAGES; i++)
+		if (page[i] == host)
+			page[i] = NULL;
 }
 
 /* --- the shadow stack ------------------------------------------------------- */

@@ -197,6 +197,17 @@ void emit_cold_stack(struct translation *t, const struct cold *cold)
 	emit_stop_at(t, cold, lea);
 }
 
+void emit_cold_percpu(struct translation *t, const struct cold *cold)
+{
+	struct code *c = &t->c;
+	uint8_t *lea;
+
+	code_gs_imm(c, OP_SIZE_64, 0xc7, 0, FIELD(address), cold->percpu);
+	lea = emit_lea_stop(c);
+	code_jump(c, t->bt->stubs.call[BT_FILL_PERCPU]);
+	emit_stop_at(t, cold, lea);
+}
+
 /* For stubs that do an instruction: only the record, for their cold->branch. */
 void emit_cold_record(struct translation *t, const struct cold *cold)
 {

@@ -39,6 +39,7 @@ uint64_t bt_page_index(struct bt_vm *bt, gpa_t gpa)
 static void forbid_writing(struct bt_vcpu *vcpu, const uint8_t *host)
 {
 	tlb_forget_host(&vcpu->cpu, host);
+	bt_percpu_forget_host(vcpu, host);
 	for (unsigned view = 0; view < MMU_VIEWS; view++) {
 		struct tlb_entry *entry = vcpu->cpu.tlb.entry[view][MMU_WRITE];
 

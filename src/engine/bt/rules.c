@@ -259,6 +259,8 @@ void emit_operand_address(struct translation *t, unsigned i,
 		stack_address(t, (int32_t)insn->disp);
 		return;
 	}
+	if (emit_percpu(t, i, memory))
+		return;
 	emit_address(t, i);
 	emit_translate(t, i, memory->size,
 		       memory->access & ACCESS_W ? MMU_WRITE : MMU_READ,

@@ -202,6 +202,7 @@ static enum bt_exit run(struct bt_vcpu *vcpu, const void *code)
 	if (unlikely(vcpu->is_checked))
 		bt_check_enter(vcpu);
 	flags_to_code(vcpu);
+	bt_percpu_choose(vcpu);
 	bt_vectors_to_cpu(vcpu);
 	vcpu->bt->stubs.enter(vcpu);
 	bt_vectors_left(vcpu);
@@ -428,7 +429,7 @@ static const void *find_entry(struct bt_vcpu *vcpu)
 	uint64_t rip = vcpu->cpu.s.rip;
 	const struct bt_jump *jump;
 
-	if (!is_translatable(&vcpu->cpu))
+	if (!is_translatable(&vcpu->cpu) || vcpu->by_tlb_rip == rip)
 		return NULL;
 	choose_flavour(vcpu);
 	jump = &vcpu->jump[bt_codes(&vcpu->flavour)][bt_jump_index(rip)];
@@ -508,6 +509,33 @@ static bool fill_stack(struct bt_vcpu *vcpu)
 	return true;
 }
 
+/* True: the page of `address` from GS's base is known now, in the view that may
+ * do least. */
+static bool fill_percpu(struct bt_vcpu *vcpu, enum mmu_access access)
+{
+	struct interp *cpu = &vcpu->cpu;
+	struct bt_percpu *percpu = &vcpu->percpu;
+	uint64_t base = cpu->s.segment[SEG_GS].base, offset = vcpu->address;
+	gva_t gva = (base + offset) & PAGE_MASK;
+	struct walk_fault fault;
+	struct mem_place found;
+	uint8_t *host;
+
+	if (!bt_percpu_is_base(base) ||
+	    ((cpu->s.cr4 & CR4_SMAP) && cpu->view != MMU_SMAP) ||
+	    !mmu_translate(cpu, gva, access, cpu->view, &found, &fault))
+		return false;
+	/* Only what the TLB keeps may be kept here. */
+	host = tlb_find(cpu, cpu->view, access, gva, 1);
+	if (!host)
+		return false;
+	if (base != percpu->base)
+		bt_percpu_forget(vcpu);
+	percpu->base = base;
+	percpu->page[access * BT_PERCPU_PAGES + offset / PAGE_SIZE] = host;
+	return true;
+}
+
 /* An access missed the TLB: the same again, the handler of its #PF, or behind
  * the instruction. */
 static const void *serve_miss(struct bt_vcpu *vcpu, const struct bt_stop *stop)
@@ -558,6 +586,10 @@ static const void *serve_stop(struct bt_vcpu *vcpu, enum bt_exit reason)
 			return retry;
 		vcpu->by_tlb_rip = vcpu->cpu.s.rip;
 		return NULL;
+	case BT_FILL_PERCPU:
+		if (fill_percpu(vcpu, stop->access))
+			return retry;
+		break;
 	case BT_XSAVE:
 	case BT_XSAVEC:
 	case BT_XSAVEOPT:

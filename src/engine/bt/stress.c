@@ -101,6 +101,7 @@ void bt_stress_vcpu(struct bt_vcpu *vcpu)
 			tlb_flush(&vcpu->cpu);
 		for (unsigned view = 0; view < MMU_VIEWS; view++)
 			bt_forget_stack(vcpu, view);
+		bt_percpu_forget(vcpu);
 	}
 	if (bt_stress_hits(stress, STRESS_ATTENTION, 1))
 		atomic_store_explicit(&vcpu->cpu.attention, true,

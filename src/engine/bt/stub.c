@@ -246,7 +246,8 @@ void bt_stubs_make(struct bt_vm *bt)
 	code_store(&c, FIELD_RIP, SCRATCH);
 	bt->stubs.attention = code_here(&c);
 	make_leave(&c, BT_ATTENTION);
-	for (unsigned reason = BT_XSAVE; reason < BT_EXIT_COUNT; reason++) {
+	for (unsigned reason = BT_FILL_PERCPU; reason < BT_EXIT_COUNT;
+	     reason++) {
 		bt->stubs.call[reason] = code_here(&c);
 		code_store(&c, FIELD(stop), SCRATCH);
 		make_leave(&c, (enum bt_exit)reason);

@@ -179,12 +179,12 @@ static enum carried emit_swapgs(struct translation *t, unsigned i)
 
 	if (!is_kernel(t))
 		return CARRIED_NOT;
-	code_store(c, FIELD(spill[0]), RAX);
-	code_load(c, RAX, BASE_FIELD(SEG_GS));
+	need_flags_saved(t, t->live_after[i]);
+	code_load(c, SPARE, BASE_FIELD(SEG_GS));
 	code_load(c, SCRATCH, FIELD(cpu.s.msr.kernel_gs_base));
-	code_store(c, FIELD(cpu.s.msr.kernel_gs_base), RAX);
+	code_store(c, FIELD(cpu.s.msr.kernel_gs_base), SPARE);
 	code_store(c, BASE_FIELD(SEG_GS), SCRATCH);
-	code_load(c, RAX, FIELD(spill[0]));
+	emit_percpu_choose(c, SCRATCH, SPARE);
 	return CARRIED;
 }
 
@@ -226,6 +226,8 @@ static enum carried emit_write_base(struct translation *t, unsigned i)
 		code_rr(c, OP_SIZE_32, 0x89, SCRATCH, SCRATCH);
 	}
 	code_store(c, BASE_FIELD(index), SCRATCH);
+	if (index == SEG_GS)
+		emit_percpu_choose(c, SCRATCH, SPARE);
 	return CARRIED;
 }
 

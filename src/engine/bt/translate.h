@@ -15,6 +15,7 @@ enum flags_at {
 enum cold_kind {
 	COLD_INTERPRET, /* the instruction, then on at `resume` */
 	COLD_MISS, /* fill the TLB and again at `retry`, or as above */
+	COLD_PERCPU, /* the same for a page of bt_vcpu.percpu */
 	COLD_RECORD, /* the struct bt_stop for `branch`, a LEA's displacement */
 	COLD_HERE, /* whatever instruction is at `rip` now */
 	COLD_RUN, /* fill struct bt_stack and again at `retry`, or by the TLB */
@@ -40,6 +41,7 @@ struct cold {
 	/* The entry's place in the table if SPARE does not have it, or -1. */
 	int32_t entry;
 	bool is_relative; /* to RIP: `entry` moves with the block */
+	uint32_t percpu; /* COLD_PERCPU: the distance from GS's base */
 };
 
 /*
@@ -206,6 +208,7 @@ void emit_cold(struct translation *t);
 void emit_cold_interpret(struct translation *t, const struct cold *cold);
 void emit_cold_miss(struct translation *t, struct cold *cold);
 void emit_cold_stack(struct translation *t, const struct cold *cold);
+void emit_cold_percpu(struct translation *t, const struct cold *cold);
 void emit_cold_record(struct translation *t, const struct cold *cold);
 
 /* --- flags --- */
@@ -278,6 +281,15 @@ bool emit_stack_change(struct translation *t, unsigned i);
 /* PUSH, POP, LEAVE. False: none of them. */
 bool emit_stack(struct translation *t, unsigned i);
 void emit_cold_run(struct translation *t, const struct cold *cold);
+
+/* --- percpu.c --- */
+
+/* emit_operand_address for what is a constant distance from a kernel's GS base.
+ * False: it is not. */
+bool emit_percpu(struct translation *t, unsigned i,
+		 const struct operand *memory);
+/* Register `base` is GS's now. Clobbers `spare` and RFLAGS. */
+void emit_percpu_choose(struct code *c, unsigned base, unsigned spare);
 
 /* --- crossing.c --- */
 
