@@ -258,7 +258,10 @@ int bt_check_create(struct bt_vm *bt, unsigned every)
 	check->wait = 1;
 	check->stored = malloc(PAGES_MAX * sizeof(*check->stored));
 	check->scratch = calloc(1, sizeof(*check->scratch));
-	return check->stored && check->scratch ? 0 : -ENOMEM;
+	if (!check->stored || !check->scratch)
+		return -ENOMEM;
+	check->scratch->bt = bt;
+	return 0;
 }
 
 int bt_check_add_vcpu(struct bt_vcpu *vcpu)
