@@ -3,13 +3,15 @@
  * Drives a fuzz target without libFuzzer: seeded random inputs, so that any
  * compiler can run a few thousand of them and a failure can be repeated.
  *
- * usage: fuzz_x [SEED [COUNT [MAX_BYTES]]], or fuzz_x -f FILE... to repeat
- * inputs that a fuzzer kept.
+ * usage: fuzz_x [SEED [COUNT [MAX_BYTES [SECONDS]]]], or fuzz_x -f FILE... to
+ * repeat inputs that a fuzzer kept. It ends after COUNT inputs or SECONDS of its
+ * own processor time, whichever comes first.
  */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -51,19 +53,26 @@ static void fill(uint8_t *data, size_t size, uint64_t *state)
 	}
 }
 
+static double spent(void)
+{
+	return (double)clock() / CLOCKS_PER_SEC;
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
 	uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 0) : 10000;
 	size_t max = argc > 3 ? strtoull(argv[3], NULL, 0) : 256;
+	double seconds = argc > 4 ? strtod(argv[4], NULL) : 1e9;
 	int failed = 0;
+	uint64_t i;
 
 	if (argc > 2 && strcmp(argv[1], "-f") == 0) {
 		for (int i = 2; i < argc; i++)
 			failed |= run_file(argv[i]);
 		return failed;
 	}
-	for (uint64_t i = 0; i < count; i++) {
+	for (i = 0; i < count && spent() < seconds; i++) {
 		uint64_t state = seed + i;
 		size_t size = next(&state) % (max + 1);
 		/* Of the exact size, so that a read beyond it is caught. */
@@ -75,7 +84,7 @@ int main(int argc, char **argv)
 		LLVMFuzzerTestOneInput(data, size);
 		free(data);
 	}
-	printf("%llu inputs, seed %llu\n", (unsigned long long)count,
+	printf("%llu inputs, seed %llu\n", (unsigned long long)i,
 	       (unsigned long long)seed);
 	return 0;
 }

@@ -119,7 +119,7 @@ def main():
         return 77
     with tempfile.TemporaryDirectory() as folder:
         elf = build("random", folder)
-        for n in range(20 if FULL else 1):
+        for n in range(10 if FULL else 1):
             seed = (sys.argv[1:2] or ["%08x" % random.getrandbits(32)])[0]
             # Status flags that nobody reads are kept by flags=exact only.
             compare(elf, seed, seed + "-",

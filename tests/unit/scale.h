@@ -2,7 +2,7 @@
 /*
  * How long a test with a free number of cases may run.  RINGFENCE_TEST_SCALE
  * is "quick" (before every landing; a few seconds for a program), "check" (the
- * default; a minute) or "full" (before an issue is closed; hours).
+ * default; a minute) or "full" (before an issue is closed; up to six minutes).
  */
 #pragma once
 

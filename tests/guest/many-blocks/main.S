@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * More code than any cache of translations holds: 12 MiB that add and jump, run
+ * More code than any cache of translations holds: 5 MiB that add and jump, run
  * from one end to the other, changed, and run again. Beside it a function that
  * is called all the time and whose translation must survive or come back.
  * expect: status=0
@@ -10,7 +10,7 @@
 #include "long.inc"
 
 #define CODE  0x1000000
-#define UNITS 0x180000			/* of 8 bytes */
+#define UNITS 0xa0000			/* of 8 bytes */
 #define PAGE  512			/* units a page */
 
 start:

@@ -434,7 +434,7 @@ static void test_newer_section(void **state)
 static void test_hostile_values(void **state)
 {
 	struct board *board = board_create(RAM, 2);
-	uint64_t cases = test_scale(300, 4000, 1000000), loaded = 0;
+	uint64_t cases = test_scale(300, 4000, 100000), loaded = 0;
 	size_t size, memory;
 	uint8_t *bytes;
 	int fd;

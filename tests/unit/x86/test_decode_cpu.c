@@ -374,7 +374,7 @@ static void compare(uint64_t cases)
 
 static void agrees_with_the_cpu(void **state)
 {
-	compare(test_scale(20000, 400000, 20000000));
+	compare(test_scale(20000, 400000, 10000000));
 	assert_int_equal(failures, 0);
 	/* a child that dies loses one case */
 	printf("%llu run, %llu lost\n", (unsigned long long)ran,

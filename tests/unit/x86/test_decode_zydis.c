@@ -615,7 +615,7 @@ static void comparison_init(struct comparison *c, enum x86_mode mode)
 
 static void random_encodings(enum x86_mode mode)
 {
-	uint64_t count = test_scale(100000, 2000000, 200000000);
+	uint64_t count = test_scale(100000, 2000000, 40000000);
 	uint64_t seed = count + mode;
 	struct comparison c;
 

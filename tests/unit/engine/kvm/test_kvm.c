@@ -356,7 +356,7 @@ static void test_triple_fault_ends_the_vm(void **state)
 
 static void test_spinning_vcpu_pauses_and_goes_on(void **state)
 {
-	unsigned rounds = test_scale(20, 200, 20000);
+	unsigned rounds = test_scale(20, 200, 10000);
 	struct machine m;
 
 	load_guest(&m, guest_spin);
