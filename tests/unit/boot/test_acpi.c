@@ -162,6 +162,32 @@ static void test_mcfg_and_hpet(void **state)
 	assert_int_equal(load_u64(find(tables, "HPET") + 44), 0xfed00000);
 }
 
+/* A unit for all of PCI, and the IOAPIC's messages from ff:00.0. */
+static void test_dmar(void **state)
+{
+	struct tables *tables = *state;
+	struct device vtd = { .name = "vtd" };
+	struct list devices;
+	struct acpi_board board = { &devices, 1, 16u << 20, BOOT_ACPI,
+				    BOOT_FACS };
+	const uint8_t *dmar;
+
+	build(tables, 1, 512u << 20);
+	assert_null(find(tables, "DMAR"));
+	list_init(&devices);
+	list_add(&devices, &vtd.link);
+	tables->size = acpi_build(&board, tables->bytes);
+	dmar = find(tables, "DMAR");
+	assert_int_equal(load_u32(dmar + 4), 72);
+	assert_int_equal(dmar[36], 39);
+	assert_int_equal(dmar[37], 1);
+	assert_int_equal(load_u16(dmar + 50), 24);
+	assert_int_equal(dmar[52], 1);
+	assert_int_equal(load_u64(dmar + 56), 0xfed90000);
+	assert_int_equal(dmar[64], 3);
+	assert_int_equal(dmar[69], 0xff);
+}
+
 static void test_no_devices(void **state)
 {
 	struct tables *tables = *state;
@@ -279,6 +305,7 @@ int main(void)
 		cmocka_unit_test(test_fadt),
 		cmocka_unit_test(test_madt_has_every_processor),
 		cmocka_unit_test(test_mcfg_and_hpet),
+		cmocka_unit_test(test_dmar),
 		cmocka_unit_test(test_no_devices),
 		cmocka_unit_test(test_iasl),
 		cmocka_unit_test(test_memory_map),

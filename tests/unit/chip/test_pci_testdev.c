@@ -8,6 +8,7 @@
 
 #include "base/bits.h"
 #include "chip/i8259.h"
+#include "chip/ioapic.h"
 #include "chip/ich9_lpc.h"
 #include "chip/pci_testdev.h"
 #include "core/state.h"
@@ -21,6 +22,7 @@ struct fixture {
 	struct board *board;
 	struct pci_bus bus;
 	struct i8259 pic;
+	struct ioapic ioapic;
 	struct ich9_lpc lpc;
 	struct pci_testdev test;
 };
@@ -205,6 +207,30 @@ static void test_pirq_routes(void **state)
 	assert_false(intr(f));
 }
 
+/* An ISA interrupt is the IOAPIC's input of that number, too. */
+static void test_pirq_at_the_ioapic(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(ioapic_init(&f->ioapic, &f->board->vm), 0);
+	f->lpc.ioapic = &f->ioapic;
+	board_write(f->board, IOAPIC_BASE, 4, 0x10 + 2 * 11);
+	board_write(f->board, IOAPIC_BASE + 0x10, 4, 0x8041); /* a level */
+	ich9_lpc_set_pirq(&f->lpc, 1, true);
+	assert_int_equal(f->board->msi_count, 0);
+	put_config(f, LPC, 0x61, 11);
+	assert_int_equal(f->board->msi_count, 1);
+	/* Whose wire it is drives it as well: it stays until both let go. */
+	ioapic_set(&f->ioapic, 11, true);
+	assert_int_equal(f->board->msi_count, 1);
+	ich9_lpc_set_pirq(&f->lpc, 1, false);
+	f->board->vm.eoi_ops->eoi(f->board->vm.eoi, 0x41);
+	assert_int_equal(f->board->msi_count, 2);
+	ioapic_set(&f->ioapic, 11, false);
+	f->board->vm.eoi_ops->eoi(f->board->vm.eoi, 0x41);
+	assert_int_equal(f->board->msi_count, 2);
+}
+
 static void test_isa_shares_the_input(void **state)
 {
 	struct fixture *f = *state;
@@ -257,6 +283,7 @@ int main(void)
 		TEST(test_tests),
 		TEST(test_state),
 		TEST(test_pirq_routes),
+		TEST(test_pirq_at_the_ioapic),
 		TEST(test_isa_shares_the_input),
 		TEST(test_pirq_state),
 	};

@@ -158,6 +158,22 @@ static void config_mechanisms(void **state)
 	assert_int_equal(go(&vm.mmio, at, 4, false, 0), ~0u);
 }
 
+/* CF8h's low bits are 0; for test programs they add to the data port's. */
+static void low_bits(void **state)
+{
+	go(&vm.io, 0xcf8, 4, true, 1u << 31 | DEV << 8 | 2);
+	assert_int_equal(go(&vm.io, 0xcf8, 4, false, 0), 1u << 31 | DEV << 8);
+	assert_int_equal(go(&vm.io, 0xcfc, 2, false, 0), 0x1af4);
+	bus.keeps_low_bits = true;
+	go(&vm.io, 0xcf8, 4, true, 1u << 31 | DEV << 8 | 2);
+	assert_int_equal(go(&vm.io, 0xcfc, 2, false, 0), 0x1041);
+	assert_int_equal(go(&vm.io, 0xcfe, 2, false, 0), 0x1041);
+	/* Never past config space. */
+	go(&vm.io, 0xcf8, 4, true, 1u << 31 | DEV << 8 | 0xff);
+	assert_int_equal(go(&vm.io, 0xcfc, 4, false, 0), ~0u);
+	bus.keeps_low_bits = false;
+}
+
 static void read_only_stays(void **state)
 {
 	unsigned offset;
@@ -359,9 +375,15 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(expansion_rom), T(config_mechanisms), T(read_only_stays),
-		T(bars),	  T(assignment),	T(msi),
-		T(msix),	  T(intx_is_shared),
+		T(low_bits),
+		T(expansion_rom),
+		T(config_mechanisms),
+		T(read_only_stays),
+		T(bars),
+		T(assignment),
+		T(msi),
+		T(msix),
+		T(intx_is_shared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
