@@ -92,17 +92,43 @@ static struct fields find_fields(const struct insn *insn,
 	return fields;
 }
 
+/* 66 says which instruction it is, where it stands. */
+static bool has_selecting_66(const struct insn *insn)
+{
+	return insn_row(insn)->class != CLASS_GENERAL || insn->op == OP_ADCX ||
+	       insn->op == OP_CLWB || insn->op == OP_CLFLUSHOPT;
+}
+
+/* From 16-bit code, where it is the other way round: does the operand size
+ * matter, and is it 16 bits? */
+static bool has_16_bits(const struct insn *insn)
+{
+	if (insn->opsize != 2 || insn->op == OP_CBW || insn->op == OP_CWD)
+		return insn->opsize == 2;
+	for (unsigned i = 0; i < insn->nops; i++)
+		if ((insn->operand[i].kind == OPND_REG ||
+		     operand_is_mem(&insn->operand[i])) &&
+		    insn->operand[i].size == 2)
+			return true;
+	return false;
+}
+
 /* Prefixes that mean something without segment and address size. */
 static unsigned copy_prefixes(uint8_t *out, const struct insn *insn,
 			      const uint8_t *bytes)
 {
+	bool is_16bit = insn->mode == X86_MODE_REAL ||
+			insn->mode == X86_MODE_16;
+	bool copies_66 = !is_16bit || has_selecting_66(insn);
 	unsigned n = 0;
 
+	if (!copies_66 && has_16_bits(insn))
+		out[n++] = 0x66;
 	for (unsigned i = 0; i < insn->off_opcode; i++) {
 		uint8_t byte = bytes[i];
 
-		if (byte == 0x66 || byte == 0xf2 || byte == 0xf3 ||
-		    byte == 0xf0)
+		if ((byte == 0x66 && copies_66) || byte == 0xf2 ||
+		    byte == 0xf3 || byte == 0xf0)
 			out[n++] = byte;
 		else if (byte == 0x0f)
 			break;

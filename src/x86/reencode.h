@@ -27,7 +27,7 @@ struct insn_rename {
  * Writes the instruction that `insn` was decoded from (legacy or VEX, no vector
  * index) to `out`, INSN_REENCODED_MAX bytes of room, for 64-bit mode. Returns its length, or 0
  * where it has no encoding: AH to BH beside a register that needs REX. From
- * 32-bit mode: what 64-bit mode has too, INC and DEC of one byte, and 82.
+ * other modes: what 64-bit mode has too, INC and DEC of one byte, and 82.
  */
 unsigned insn_reencode(uint8_t *out, const struct insn *insn,
 		       const uint8_t *bytes, const struct insn_rename *rename);

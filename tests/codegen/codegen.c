@@ -4,11 +4,12 @@
  *
  * usage: codegen <FILE
  *
- * FILE has snippets, "guest VIEW BYTES...", VIEW being user, kernel or smap;
- * each is written out again with its instructions and the host code of its
- * block behind it, in the place of what stands there. Comments (#) and empty
- * lines stay. A snippet lies at the end of its page, alone in a new VM, so that
- * its listing depends on nothing else.
+ * FILE has snippets, "guest VIEW BYTES...", VIEW being user, kernel or smap, or
+ * for 16-bit code with segments of 64 KiB real or protected; each is written out
+ * again with its instructions and the host code of its block behind it, in the
+ * place of what stands there. Comments (#) and empty lines stay. A snippet lies
+ * at the end of its page, alone in a new VM, so that its listing depends on
+ * nothing else.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,26 +24,33 @@
 
 #define BYTES_MAX 512
 
-struct snippet {
+static const struct view {
+	const char *name;
 	enum mmu_view view;
+	enum x86_mode mode;
+} views[] = {
+	{ "user", MMU_USER, X86_MODE_64 },
+	{ "kernel", MMU_SUPERVISOR, X86_MODE_64 },
+	{ "smap", MMU_SMAP, X86_MODE_64 },
+	{ "real", MMU_SUPERVISOR, X86_MODE_REAL },
+	{ "protected", MMU_SUPERVISOR, X86_MODE_16 },
+};
+
+struct snippet {
+	const struct view *view;
 	uint8_t bytes[BYTES_MAX];
 	unsigned size;
 };
 
 static bool snippet_parse(struct snippet *snippet, const char *line)
 {
-	static const char *const views[] = {
-		[MMU_USER] = "user",
-		[MMU_SUPERVISOR] = "kernel",
-		[MMU_SMAP] = "smap",
-	};
 	char view[16], *end;
 	int at;
 
 	if (sscanf(line, "guest %15s%n", view, &at) != 1)
 		return false;
-	for (snippet->view = 0; strcmp(view, views[snippet->view]);)
-		if (++snippet->view == MMU_VIEWS)
+	for (snippet->view = views; strcmp(view, snippet->view->name);)
+		if (++snippet->view == views + ARRAY_SIZE(views))
 			return false;
 	for (snippet->size = 0; snippet->size < BYTES_MAX; snippet->size++) {
 		unsigned long byte = strtoul(line + at, &end, 16);
@@ -62,7 +70,7 @@ static void print_guest(const struct snippet *snippet, uint64_t rip)
 
 	for (unsigned at = 0; at < snippet->size; at += insn.len) {
 		if (insn_decode(&insn, snippet->bytes + at, snippet->size - at,
-				X86_MODE_64) <= 0) {
+				snippet->view->mode) <= 0) {
 			printf("\t(no instruction)\n");
 			return;
 		}
@@ -86,6 +94,21 @@ static void print_host(const struct bt_vm *bt, const struct bt_block *block)
 	bt_host_list(bt, start, bt->writable + block->end, print_line, start);
 }
 
+static void set_16bit(struct bt_vcpu *vcpu, const struct view *view,
+		      unsigned ip)
+{
+	struct bt_flavour *flavour = &vcpu->flavour;
+	struct cpu_state *s = &vcpu->cpu.s;
+
+	flavour->is_32 = flavour->is_16 = flavour->is_segmented = true;
+	flavour->is_protected = view->mode == X86_MODE_16;
+	for (unsigned i = 0; i < SEG_COUNT; i++)
+		flavour->limit[i] = BT_LIMIT_64K;
+	vcpu->bt->code_limit[flavour->code_limit] = 0xffff;
+	s->segment[SEG_CS].base = WORLD_AT(PAGE_CODE);
+	s->rip = ip;
+}
+
 static bool translate(struct guest *guest, const struct snippet *snippet)
 {
 	struct bt_vcpu *vcpu = (struct bt_vcpu *)guest->cpu;
@@ -96,12 +119,14 @@ static bool translate(struct guest *guest, const struct snippet *snippet)
 	memcpy(host, snippet->bytes, snippet->size);
 	guest_reset(guest, WORLD_AT(PAGE_CODE) + offset);
 	vcpu->flavour = (struct bt_flavour){
-		.view = (uint8_t)snippet->view,
-		.has_smap = snippet->view == MMU_SMAP,
+		.view = (uint8_t)snippet->view->view,
+		.has_smap = snippet->view->view == MMU_SMAP,
 		.has_x87 = true,
 		.has_sse = true,
 		.has_avx = true,
 	};
+	if (snippet->view->mode != X86_MODE_64)
+		set_16bit(vcpu, snippet->view, offset);
 	vcpu->bt->has_bmi2 = true; /* whatever the host is */
 	if (snippet->view != MMU_USER)
 		guest->cpu->s.segment[SEG_GS].base = 0xffff888000000000;

@@ -290,6 +290,7 @@ void guest_set_kind(struct guest *guest, const struct code_kind *kind)
 		kind->data_base,
 	};
 
+	guest->code_base = kind->code_base;
 	if (kind->mode == X86_MODE_64)
 		return;
 	segment[SEG_CS] = (struct cpu_segment){
@@ -491,7 +492,7 @@ static bool has_gone_on(const struct guest *guest, uint64_t from,
 	const struct cpu_state *s = &guest->cpu->s;
 
 	return stop->vector == VECTOR_PF && (stop->error & PF_FETCH) &&
-	       s->cr2 == stop->rip && stop->rip != from;
+	       s->cr2 == guest->code_base + stop->rip && stop->rip != from;
 }
 
 bool guest_step_engine(struct guest *guest, uint64_t from,

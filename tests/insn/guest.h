@@ -62,6 +62,7 @@ struct guest {
 	/* A VM of another engine's; NULL: the interpreter by itself. */
 	struct vm *vm;
 	struct interp_ops ops; /* the engine's, with exits that come here */
+	uint64_t code_base; /* of CS */
 	/* Instructions that the last guest_step left to the interpreter, of
 	 * an engine that has others. */
 	uint64_t interpreted;

@@ -10,8 +10,9 @@
 
 bool is_stack_operand(const struct translation *t, const struct insn *insn)
 {
-	return insn->base == RSP && insn->index == INSN_REG_NONE &&
-	       insn->seg < SEG_FS && insn->adsize == t->word;
+	return !t->flavour.is_segmented && insn->base == RSP &&
+	       insn->index == INSN_REG_NONE && insn->seg < SEG_FS &&
+	       insn->adsize == t->word;
 }
 
 static uint64_t constant_address(const struct translation *t, unsigned i)
@@ -88,7 +89,10 @@ void emit_address(struct translation *t, unsigned i)
 		emit_constant_address(t, i, SCRATCH, true);
 	else
 		emit_sum(t, insn, SCRATCH, insn->adsize == 8);
-	if (insn->seg >= SEG_FS) /* ADD to the address: SDM 1, 3.3.7 */
+	if (insn->adsize == 2)
+		CODE(&t->c, 0x45, 0x0f, 0xb7, 0xd2); /* movzx r10d, r10w */
+	/* ADD to the address: SDM 1, 3.3.7 */
+	if (insn->seg >= SEG_FS && !t->flavour.is_segmented)
 		code_gs(&t->c, t->wide, 0x03, SCRATCH,
 			FIELD(cpu.s.segment[0].base) +
 				insn->seg *

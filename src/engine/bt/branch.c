@@ -124,6 +124,42 @@ static void emit_jcc(struct translation *t, unsigned i)
 	emit_goto(t, i, insn_next(t, i));
 }
 
+/* LOOP and JrCXZ: RCX by the size of addresses. */
+static void emit_loop(struct translation *t, unsigned i)
+{
+	const struct insn *insn = &t->insn[i];
+	bool is_loop = insn->op == OP_LOOP;
+	unsigned wide = insn->adsize == 8;
+	struct code *c = &t->c;
+	enum flags_at flags;
+	uint8_t *fall_through;
+
+	need_flags_saved(t, t->live_after[i]);
+	flags = t->flags;
+	if (insn->adsize == 2)
+		CODE(c, 0x66);
+	if (is_loop)
+		code_lea_sized(c, wide, RCX, RCX, -1);
+	if (is_loop && insn->adsize == 2)
+		CODE(c, 0x66);
+	code_rr(c, wide, 0x85, RCX, RCX); /* test */
+	fall_through = code_jcc_forward(c, is_loop ? COND_E : COND_NE);
+	emit_goto(t, i, insn_target(t, i));
+	code_land(c, fall_through);
+	t->flags = flags;
+	emit_goto(t, i, insn_next(t, i));
+}
+
+/* What CALL pushes. */
+static void emit_push_return(struct translation *t, unsigned i, uint64_t rip)
+{
+	if (t->flavour.is_segmented)
+		emit_push_return_legacy(t, i, rip);
+	else
+		stack_push_constant(t, i, rip);
+	stack_settle(t);
+}
+
 /* cmp dword [rsp - 16 + offset], value; jne miss; the value is half of a
  * return address. */
 static void emit_check_half(struct translation *t, int offset, uint32_t value)
@@ -176,8 +212,7 @@ static void emit_call(struct translation *t, unsigned i)
 	struct cold *called;
 
 	need_flags_saved(t, RFLAGS_STATUS);
-	stack_push_constant(t, i, next);
-	stack_settle(t);
+	emit_push_return(t, i, next);
 	code_poll(c);
 	called = cold_add(t, COLD_CALLED, code_jcc_forward(c, COND_NE), target);
 	code_align_rel32(c, 1);
@@ -247,7 +282,10 @@ static void emit_indirect(struct translation *t, unsigned i)
 
 	note_branch(t, i, insn->op == OP_JMP ? 0 : -(int32_t)t->word);
 	need_flags_saved(t, RFLAGS_STATUS);
-	emit_target(t, i);
+	if (t->flavour.is_segmented)
+		emit_target_legacy(t, i);
+	else
+		emit_target(t, i);
 	/* Here, so that the processor predicts each by itself. */
 	if (insn->op == OP_JMP) {
 		emit_lookup(c, bt_codes(&t->flavour),
@@ -256,8 +294,7 @@ static void emit_indirect(struct translation *t, unsigned i)
 	}
 	code_store(c, FIELD(spill[1]), SCRATCH);
 	t->has_delta = false;
-	stack_push_constant(t, i, next);
-	stack_settle(t);
+	emit_push_return(t, i, next);
 	code_load(c, SCRATCH, FIELD(spill[1]));
 	code_u8(c, 0xe8);
 	code_rel32(c, lookup);
@@ -271,6 +308,10 @@ void emit_branch(struct translation *t, unsigned i)
 
 	if (insn->op == OP_JCC)
 		emit_jcc(t, i);
+	else if (insn->op == OP_LOOP || insn->op == OP_JCXZ)
+		emit_loop(t, i);
+	else if (insn->op == OP_RET && t->flavour.is_segmented)
+		emit_ret_legacy(t, i);
 	else if (insn->op == OP_RET)
 		emit_ret(t, i);
 	else if (!is_direct)

@@ -56,9 +56,16 @@ struct code;
  */
 struct bt_flavour {
 	uint8_t view;
-	/* 32-bit code; CS, DS, ES and SS are flat (segments_are_flat) */
-	bool is_32;
-	bool has_fs, has_gs; /* is_32: 4 GiB that may be read and written */
+	bool is_32; /* not 64-bit code: addresses have 32 bits */
+	bool is_16; /* of these, code with CS.D clear */
+	/* is_32: not the basic flat model (segments_are_flat) */
+	bool is_segmented;
+	bool has_fs, has_gs; /* is_32, flat: 4 GiB that may be read, written */
+	/* is_segmented, segment.c: */
+	bool is_protected; /* neither real-address nor virtual-8086 mode */
+	bool has_big_stack; /* SS.B */
+	uint8_t code_limit; /* of CS: number in bt_vm.code_limit */
+	uint8_t limit[SEG_COUNT]; /* enum bt_limit */
 	bool has_smap; /* CR4.SMAP: the supervisor view means AC is set */
 	bool has_x87; /* no #NM, #UD or unmasked exception to be expected */
 	bool has_sse;
@@ -75,6 +82,37 @@ struct bt_flavour {
 static inline uint32_t bt_id_flavour(uint32_t packed)
 {
 	return packed & ~(uint32_t)BT_FLAVOUR_BY_TLB;
+}
+
+/* What accesses to a segment have to be checked for. */
+enum bt_limit {
+	BT_LIMIT_ODD, /* by the interpreter: its type, or not usable */
+	BT_LIMIT_64K,
+	BT_LIMIT_4G,
+	BT_LIMIT_ANY, /* what the segment register says */
+};
+
+#define BT_CODE_LIMITS 16
+
+/*
+ * Where code is, in blocks, their links and the tables of indirect branches, and
+ * in s.rip while translated code runs. In 64-bit code that is RIP. Else it is
+ * the linear address, and with it half the base of CS, which is even: so one
+ * number says what is executed and what EIP is meanwhile.
+ */
+static inline uint64_t bt_rip_make(uint64_t base, uint64_t ip)
+{
+	return (uint64_t)((uint32_t)base >> 1) << 32 | (uint32_t)(base + ip);
+}
+
+static inline uint32_t bt_rip_base(uint64_t rip)
+{
+	return (uint32_t)(rip >> 32) << 1;
+}
+
+static inline uint32_t bt_rip_ip(uint64_t rip)
+{
+	return (uint32_t)rip - bt_rip_base(rip);
 }
 
 /*
@@ -127,7 +165,7 @@ struct bt_block {
 	uint32_t branch;
 	int32_t moved;
 	struct bt_span span[BT_SPANS];
-	uint16_t flavour; /* packed */
+	uint32_t flavour; /* packed */
 	int8_t entry; /* from `code`: flags in RFLAGS */
 	uint8_t kind[BT_LINKS]; /* enum bt_link_kind */
 	struct bt_link link[BT_LINKS];
@@ -169,12 +207,13 @@ struct bt_exec_bank {
 	uint32_t id[BT_EXEC_LOWER];
 };
 
-/* Views with 64-bit code, then views with 32-bit code. */
-#define BT_CODES (2 * MMU_VIEWS)
+/* Views with 64-bit code, then views with 32-bit code, then with 16-bit code. */
+#define BT_CODES (3 * MMU_VIEWS)
 
 static inline unsigned bt_codes(const struct bt_flavour *flavour)
 {
-	return flavour->view + (flavour->is_32 ? MMU_VIEWS : 0u);
+	return flavour->view + (flavour->is_32 ? MMU_VIEWS : 0u) +
+	       (flavour->is_16 ? MMU_VIEWS : 0u);
 }
 
 /* Indirect branches look here first: as for ids, by RIP. */
@@ -365,7 +404,7 @@ struct bt_vcpu {
 	bool is_checked; /* of the code that is about to */
 	/* Whose code is to be by_tlb, if it is the next; or BT_NO_PAGE. */
 	uint64_t by_tlb_rip;
-	uint32_t flavour_32; /* packed: what 32-bit code's ids are for */
+	uint32_t flavour_32[2]; /* packed: what ids are for, by is_16 */
 	/* cpu.tlb's, when `exec` and `stack` were last right */
 	uint64_t generation[2];
 	uint32_t page_flushes;
@@ -494,6 +533,9 @@ struct bt_vm {
 	_Atomic uint32_t *writers;
 	_Atomic bool is_stopped; /* the world */
 	_Atomic uint32_t drops; /* how often code was dropped */
+	/* Limits of CS in flavours: the first two, then others as they come, to
+	 * the first 0. Never taken back. */
+	_Atomic uint32_t code_limit[BT_CODE_LIMITS];
 	struct bt_stress stress; /* set before there are vCPUs */
 	struct bt_check *check; /* lockstep; NULL: off */
 	bool has_exact_flags; /* also where nobody reads them; likewise */
@@ -615,9 +657,9 @@ void bt_exec_notice(struct bt_vcpu *vcpu);
 /* The page of rip, just fetched from, is that of the block whose code this is. */
 void bt_exec_enter(struct bt_vcpu *vcpu, uint64_t rip, uint32_t code);
 /* All ids, of all address spaces: another flavour's hold from now on. The
- * second: only those of 32-bit code. */
+ * second: only those of 32-bit code, or of 16-bit code. */
 void bt_exec_forget(struct bt_vcpu *vcpu);
-void bt_exec_forget_32(struct bt_vcpu *vcpu);
+void bt_exec_forget_32(struct bt_vcpu *vcpu, bool is_16);
 void bt_jump_enter(struct bt_vcpu *vcpu, uint64_t rip, uint32_t code);
 /* Of code in [from, to). */
 void bt_jumps_forget(struct bt_vcpu *vcpu, const uint8_t *from,
@@ -727,4 +769,28 @@ void bt_sync(struct interp *cpu);
 void bt_begin(struct interp *cpu);
 void bt_end(struct interp *cpu);
 void bt_leave(struct interp *cpu);
+
+/* --- flavour.c ------------------------------------------------------------- */
+
 uint32_t bt_flavour_pack(const struct bt_flavour *flavour);
+/* The mode, the segments and RFLAGS are such that code is translated. */
+bool bt_is_translatable(struct bt_vcpu *vcpu);
+/* Before translated code is looked for: what it depends on now. */
+void bt_flavour_choose(struct bt_vcpu *vcpu);
+/* It is still what was chosen: STAC, LDMXCSR and the like change it. */
+bool bt_flavour_is_current(struct bt_vcpu *vcpu);
+
+/* s.rip, and its linear address: bt_rip_make. */
+static inline uint64_t bt_rip(const struct bt_vcpu *vcpu)
+{
+	const struct cpu_state *s = &vcpu->cpu.s;
+
+	return vcpu->flavour.is_32 ?
+		       bt_rip_make(s->segment[SEG_CS].base, s->rip) :
+		       s->rip;
+}
+
+static inline uint64_t bt_rip_linear(const struct bt_vcpu *vcpu, uint64_t rip)
+{
+	return vcpu->flavour.is_32 ? (uint32_t)rip : rip;
+}

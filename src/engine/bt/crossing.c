@@ -15,7 +15,9 @@ static enum mmu_view code_view(const struct translation *t)
 
 static uint64_t next_page(const struct translation *t)
 {
-	return (t->rip & PAGE_MASK) + PAGE_SIZE;
+	uint64_t page = (t->rip & PAGE_MASK) + PAGE_SIZE;
+
+	return t->flavour.is_32 ? (uint32_t)page : page;
 }
 
 const uint8_t *crossing_bytes(const struct translation *t)

@@ -71,6 +71,13 @@ static const struct {
 	ARRAY(exec[MMU_USER], "exec_user"),
 	ARRAY(exec[MMU_SUPERVISOR], "exec"),
 	ARRAY(exec[MMU_SMAP], "exec_smap"),
+	ARRAY(exec[MMU_VIEWS + MMU_USER], "exec_32_user"),
+	ARRAY(exec[MMU_VIEWS + MMU_SUPERVISOR], "exec_32"),
+	ARRAY(exec[MMU_VIEWS + MMU_SMAP], "exec_32_smap"),
+	ARRAY(exec[2 * MMU_VIEWS + MMU_USER], "exec_16_user"),
+	ARRAY(exec[2 * MMU_VIEWS + MMU_SUPERVISOR], "exec_16"),
+	ARRAY(exec[2 * MMU_VIEWS + MMU_SMAP], "exec_16_smap"),
+	ARRAY(jump, "jump"),
 #undef NAMED
 #undef ARRAY
 };

@@ -63,10 +63,12 @@ void bt_exec_forget(struct bt_vcpu *vcpu)
 	forget_banks(vcpu);
 }
 
-void bt_exec_forget_32(struct bt_vcpu *vcpu)
+void bt_exec_forget_32(struct bt_vcpu *vcpu, bool is_16)
 {
-	for (unsigned codes = MMU_VIEWS; codes < BT_CODES; codes++)
-		clear_half(vcpu, codes, 0);
+	unsigned first = is_16 ? 2 * MMU_VIEWS : MMU_VIEWS;
+
+	for (unsigned view = 0; view < MMU_VIEWS; view++)
+		clear_half(vcpu, first + view, 0);
 }
 
 static struct bt_exec_bank *find_bank(struct bt_vcpu *vcpu, uint64_t generation)

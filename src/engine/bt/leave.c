@@ -79,6 +79,8 @@ static bool faults_first(const struct insn *insn)
 	case OP_VMOVUPS:
 	case OP_VMOVDQU:
 		return true;
+	case OP_PUSHA: /* which begins at the other end */
+		return false;
 	default:
 		return insn_row(insn)->class == CLASS_GENERAL &&
 		       !(insn_row(insn)->attrs & ROW_ALIGN);

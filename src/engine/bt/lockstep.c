@@ -660,7 +660,7 @@ static uint64_t flags_kept(const struct bt_check *check)
 {
 	const struct bt_vcpu *vcpu = check->vcpu;
 	struct translation *t = check->scratch;
-	uint64_t rip = vcpu->cpu.s.rip;
+	uint64_t rip = bt_rip(vcpu);
 	gpa_t gpa;
 
 	if (check->stop == STOP_FAULT && check->past[check->index].rip == ~0ull)
@@ -671,9 +671,12 @@ static uint64_t flags_kept(const struct bt_check *check)
 		return RFLAGS_STATUS;
 	t->bt = vcpu->bt;
 	t->rip = check->past[0].rip;
+	if (vcpu->flavour.is_32)
+		t->rip = bt_rip_make(bt_rip_base(rip), t->rip);
 	if ((rip ^ t->rip) & PAGE_MASK)
 		return RFLAGS_STATUS;
-	t->host = mem_fetch(check->reference, t->rip, &gpa);
+	t->host =
+		mem_fetch(check->reference, bt_rip_linear(vcpu, t->rip), &gpa);
 	t->looks = 0;
 	t->mode = vcpu->cpu.mode;
 	return flags_needed_at(t, rip);

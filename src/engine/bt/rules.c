@@ -95,12 +95,15 @@ static const struct operand *memory_operand(const struct insn *insn)
 	return NULL;
 }
 
-/* 32-bit code has segments that differ and addresses of 16 bits. */
-static bool address_is_carried(const struct translation *t,
-			       const struct insn *insn)
+bool address_is_carried(const struct translation *t, const struct insn *insn)
 {
-	if (!t->flavour.is_32 || !memory_operand(insn))
+	const struct operand *memory = memory_operand(insn);
+
+	if (!t->flavour.is_32 || !memory)
 		return true;
+	if (t->flavour.is_segmented)
+		return segment_is_carried(t, insn->seg,
+					  memory->access & ACCESS_W);
 	return insn->adsize == 4 && insn->seg != SEG_CS &&
 	       (insn->seg != SEG_FS || t->flavour.has_fs) &&
 	       (insn->seg != SEG_GS || t->flavour.has_gs);
@@ -262,6 +265,8 @@ void emit_operand_address(struct translation *t, unsigned i,
 	if (emit_percpu(t, i, memory))
 		return;
 	emit_address(t, i);
+	if (t->flavour.is_segmented)
+		emit_operand_segment(t, i, memory);
 	emit_translate(t, i, memory->size,
 		       memory->access & ACCESS_W ? MMU_WRITE : MMU_READ,
 		       alignment);
@@ -380,6 +385,9 @@ static bool is_near_branch(const struct translation *t, unsigned i)
 	case OP_CALL:
 	case OP_RET:
 		return insn->opsize == t->word && address_is_carried(t, insn);
+	case OP_LOOP:
+	case OP_JCXZ:
+		return insn->opsize == t->word;
 	default:
 		return false;
 	}
@@ -397,13 +405,14 @@ bool emit_insn(struct translation *t, unsigned i)
 	if (t->offset[i] + insn->len > t->room)
 		emit_crossing_check(t, i);
 	t->retry = NULL;
-	if (is_near_branch(t, i)) {
+	if (!t->flavour.is_segmented && is_near_branch(t, i)) {
 		emit_branch(t, i);
 		return true;
 	}
 	has_delta = t->has_delta;
 	t->has_delta = false;
-	switch (emit_system(t, i)) {
+	switch (t->flavour.is_segmented ? emit_legacy(t, i) :
+					  emit_system(t, i)) {
 	case CARRIED_AND_ENDS:
 		return true;
 	case CARRIED:
@@ -426,7 +435,7 @@ bool emit_insn(struct translation *t, unsigned i)
 		; /* DF is 0 here; prefetches and long NOPs do nothing */
 	else if (is_carried(t, insn))
 		emit_carried(t, i);
-	else if (!emit_stack(t, i))
+	else if (t->flavour.is_segmented || !emit_stack(t, i))
 		emit_interpret(t, i);
 	stack_end(t, i);
 	cold_resume_here(t, first_cold);

@@ -24,99 +24,6 @@ static void count(struct bt_vcpu *vcpu, enum bt_event event)
 	vcpu_event(vcpu->vcpu, event, 1);
 }
 
-/* --- flavour --------------------------------------------------------------- */
-
-#define MXCSR_MASKS 0x1f80
-#define FCW_MASKS   0x3f
-#define FSW_ES	    0x80
-
-/* Base 0, 4 GiB, data that may be read and written: what no access can miss. */
-static bool is_whole_data(const struct cpu_segment *segment)
-{
-	const uint32_t mask = SEGMENT_P | SEGMENT_S | SEGMENT_CODE |
-			      SEGMENT_WRITABLE | SEGMENT_EXPAND_DOWN;
-
-	return segment->limit == UINT32_MAX &&
-	       (segment->attributes & mask) ==
-		       (SEGMENT_P | SEGMENT_S | SEGMENT_WRITABLE);
-}
-
-/* Of 32-bit code: SDM 3, 3.2.1, the basic flat model. */
-static bool segments_are_flat(const struct cpu_state *s)
-{
-	const struct cpu_segment *cs = &s->segment[SEG_CS];
-	const struct cpu_segment *ss = &s->segment[SEG_SS];
-
-	return !cs->base && cs->limit == UINT32_MAX && !ss->base &&
-	       !s->segment[SEG_DS].base && !s->segment[SEG_ES].base &&
-	       (ss->attributes & SEGMENT_DB) && is_whole_data(ss) &&
-	       is_whole_data(&s->segment[SEG_DS]) &&
-	       is_whole_data(&s->segment[SEG_ES]);
-}
-
-static struct bt_flavour flavour_of(const struct bt_vcpu *vcpu)
-{
-	const struct interp *cpu = &vcpu->cpu;
-	const struct cpu_state *s = &cpu->s;
-	bool has_units = !(s->cr0 & (CR0_EM | CR0_TS));
-	struct bt_flavour flavour = {
-		.view = cpu->view,
-		.has_smap = s->cr4 & CR4_SMAP,
-		.has_x87 = has_units && (s->fpu.fcw & FCW_MASKS) == FCW_MASKS &&
-			   !(s->fpu.fsw & FSW_ES),
-		.has_sse = has_units && (s->cr4 & CR4_OSFXSR) &&
-			   (s->fpu.mxcsr & MXCSR_MASKS) == MXCSR_MASKS,
-	};
-
-	flavour.is_checked = vcpu->is_checked;
-	if (cpu->mode == X86_MODE_32) {
-		flavour.is_32 = true;
-		flavour.has_fs = is_whole_data(&s->segment[SEG_FS]);
-		flavour.has_gs = is_whole_data(&s->segment[SEG_GS]);
-	}
-	flavour.has_avx = flavour.has_sse && (s->cr4 & CR4_OSXSAVE) &&
-			  (s->xcr0 & (XCR0_SSE | XCR0_AVX)) ==
-				  (XCR0_SSE | XCR0_AVX);
-	return flavour;
-}
-
-uint32_t bt_flavour_pack(const struct bt_flavour *flavour)
-{
-	return flavour->view | (uint32_t)flavour->has_smap << 2 |
-	       (uint32_t)flavour->has_x87 << 3 |
-	       (uint32_t)flavour->has_sse << 4 |
-	       (uint32_t)flavour->has_avx << 5 |
-	       (uint32_t)flavour->is_checked << 6 |
-	       (uint32_t)flavour->is_32 << 7 | (uint32_t)flavour->has_fs << 8 |
-	       (uint32_t)flavour->has_gs << 9 | (uint32_t)flavour->by_tlb << 10;
-}
-
-/* What flavours of one view and size of code differ in: units, then segments. */
-#define FLAVOUR_UNITS	 BITS(6, 2)
-#define FLAVOUR_SEGMENTS BITS(9, 8)
-
-/* Ids are per view and size of code: when anything else changes, others hold. */
-static void choose_flavour(struct bt_vcpu *vcpu)
-{
-	struct bt_flavour flavour;
-	uint32_t packed, old = bt_flavour_pack(&vcpu->flavour);
-
-	if (unlikely(vcpu->bt->check))
-		vcpu->is_checked = bt_check_wants(vcpu);
-	flavour = flavour_of(vcpu);
-	flavour.by_tlb = vcpu->by_tlb_rip == vcpu->cpu.s.rip;
-	vcpu->by_tlb_rip = BT_NO_PAGE;
-	packed = bt_flavour_pack(&flavour);
-	vcpu->flavour = flavour;
-	if ((packed ^ old) & FLAVOUR_UNITS)
-		bt_exec_forget(vcpu);
-	if (!flavour.is_32)
-		return;
-	if ((packed ^ vcpu->flavour_32) & FLAVOUR_SEGMENTS)
-		bt_exec_forget_32(vcpu);
-	vcpu->flavour_32 = packed;
-}
-
 /* --- what changed behind the translations' back ----------------------------- */
 
 static void drop_everything(struct bt_vcpu *vcpu)
@@ -211,8 +118,11 @@ static enum bt_exit run(struct bt_vcpu *vcpu, const void *code)
 		vcpu->cpu.s.rip = vcpu->stop->rip;
 	else if (vcpu->exit_link)
 		follow_link(vcpu);
-	else if (unlikely(!gva_is_canonical(vcpu->cpu.s.rip)))
+	else if (unlikely(!gva_is_canonical(vcpu->cpu.s.rip)) &&
+		 !vcpu->flavour.is_32)
 		undo_branch(vcpu);
+	if (vcpu->flavour.is_32)
+		vcpu->cpu.s.rip = bt_rip_ip(vcpu->cpu.s.rip);
 	vcpu->flavour.view = (uint8_t)vcpu->cpu.view; /* which code changes */
 	if (unlikely(vcpu->is_checked))
 		bt_check_left(vcpu);
@@ -223,12 +133,12 @@ static enum bt_exit run(struct bt_vcpu *vcpu, const void *code)
 
 /* What is there already and nobody asks to be chained to: without the lock, as
  * the memory of dropped blocks is not used again while this vCPU is here. */
-static const void *find_known(struct bt_vcpu *vcpu, const uint8_t *host)
+static const void *find_known(struct bt_vcpu *vcpu, const uint8_t *host,
+			      uint64_t rip)
 {
 	struct bt_vm *bt = vcpu->bt;
-	const struct bt_block *block =
-		bt_block_find(bt, bt_page_of(bt, host), vcpu->cpu.s.rip,
-			      bt_flavour_pack(&vcpu->flavour));
+	const struct bt_block *block = bt_block_find(
+		bt, bt_page_of(bt, host), rip, bt_flavour_pack(&vcpu->flavour));
 	uint32_t code;
 
 	if (!block)
@@ -242,6 +152,13 @@ static const void *find_known(struct bt_vcpu *vcpu, const uint8_t *host)
 	return bt_code(bt, code + BT_CHECK_SIZE);
 }
 
+/* Of CS: the interpreter faults. */
+static bool is_past_limit(const struct bt_vcpu *vcpu)
+{
+	return vcpu->flavour.is_segmented &&
+	       vcpu->cpu.s.rip > vcpu->cpu.s.segment[SEG_CS].limit;
+}
+
 /* The code for s.rip, or NULL: the interpreter's. Faults as a fetch. */
 static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 			     uint32_t drops)
@@ -250,18 +167,21 @@ static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 	struct bt_block *block;
 	const void *code = NULL;
 	bool is_fresh;
-	gpa_t gpa;
-	const uint8_t *host = mem_fetch(&vcpu->cpu, vcpu->cpu.s.rip, &gpa);
-
+	uint64_t rip = bt_rip(vcpu);
 	uint32_t page, flavour;
+	const uint8_t *host;
+	gpa_t gpa;
 
+	if (unlikely(is_past_limit(vcpu)))
+		return NULL;
+	host = mem_fetch(&vcpu->cpu, bt_rip_linear(vcpu, rip), &gpa);
 	if (!host)
 		return NULL;
 	page = bt_page_of(bt, host);
 	flavour = bt_flavour_pack(&vcpu->flavour);
 	count(vcpu, BT_DISPATCHES);
 	if (!link && !vcpu->is_checked)
-		code = find_known(vcpu, host);
+		code = find_known(vcpu, host, rip);
 	if (code)
 		return code;
 	if (unlikely(bt->check))
@@ -270,9 +190,9 @@ static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 	pthread_mutex_lock(&bt->lock);
 	is_fresh = atomic_load(&bt->drops) == drops;
 	bt_space_note(vcpu);
-	block = bt_block_find(bt, page, vcpu->cpu.s.rip, flavour);
+	block = bt_block_find(bt, page, rip, flavour);
 	if (!block && bt_page_move(vcpu, page)) {
-		block = bt_block_find(bt, page, vcpu->cpu.s.rip, flavour);
+		block = bt_block_find(bt, page, rip, flavour);
 		/* The branch may have moved, which chaining looks at. */
 		if (is_fresh)
 			drops = atomic_load(&bt->drops);
@@ -299,38 +219,19 @@ static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 
 /* --- leaving for one instruction ---------------------------------------------- */
 
-static bool is_translatable(const struct interp *cpu)
-{
-	bool is_flat = cpu->is_flat;
-
-	if (cpu->mode == X86_MODE_32)
-		is_flat = (cpu->s.cr0 & CR0_PE) && !cpu->has_breakpoints &&
-			  !(cpu->s.rflags & (RFLAGS_VM | RFLAGS_AC)) &&
-			  segments_are_flat(&cpu->s);
-	return is_flat && (cpu->cpl == 0 || cpu->cpl == 3) &&
-	       !(cpu->s.rflags & RFLAGS_DF);
-}
-
 static bool must_look(const struct interp *cpu)
 {
 	return cpu->end_block ||
 	       atomic_load_explicit(&cpu->attention, memory_order_relaxed);
 }
 
-/* STAC, LDMXCSR and the like change what code may run next. */
-static bool is_current(const struct bt_vcpu *vcpu)
+/* May the code go on behind the instruction, which ended at `next`? A far
+ * transfer may have come to the same RIP. */
+static bool may_go_on(struct bt_vcpu *vcpu, uint64_t next, uint32_t drops)
 {
-	struct bt_flavour flavour = flavour_of(vcpu);
-
-	return is_translatable(&vcpu->cpu) &&
-	       bt_flavour_pack(&flavour) == bt_flavour_pack(&vcpu->flavour);
-}
-
-/* May the code go on behind the instruction, which ended at `next`? */
-static bool may_go_on(const struct bt_vcpu *vcpu, uint64_t next, uint32_t drops)
-{
-	return vcpu->cpu.s.rip == next && !must_look(&vcpu->cpu) &&
-	       is_current(vcpu) && atomic_load(&vcpu->bt->drops) == drops;
+	return bt_rip(vcpu) == next && !must_look(&vcpu->cpu) &&
+	       bt_flavour_is_current(vcpu) &&
+	       atomic_load(&vcpu->bt->drops) == drops;
 }
 
 /* The instruction at s.rip, of which no translation is known. */
@@ -392,7 +293,7 @@ static const void *interpret(struct bt_vcpu *vcpu, const struct bt_stop *stop)
 	count(vcpu, BT_INTERPRETED);
 	if (stop->touches_vectors)
 		bt_vectors_to_state(vcpu);
-	cpu->next_rip = next;
+	cpu->next_rip = cpu->s.rip + stop->length;
 	insn.fn(cpu, &insn.insn);
 	cpu->s.rip = cpu->next_rip;
 	cpu->instructions++;
@@ -426,12 +327,13 @@ static enum fill fill_tlb(struct bt_vcpu *vcpu, gva_t gva, unsigned size,
 /* Where code of s.rip is known to start, if it is. */
 static const void *find_entry(struct bt_vcpu *vcpu)
 {
-	uint64_t rip = vcpu->cpu.s.rip;
 	const struct bt_jump *jump;
+	uint64_t rip;
 
-	if (!is_translatable(&vcpu->cpu) || vcpu->by_tlb_rip == rip)
+	if (!bt_is_translatable(vcpu) || vcpu->by_tlb_rip == vcpu->cpu.s.rip)
 		return NULL;
-	choose_flavour(vcpu);
+	bt_flavour_choose(vcpu);
+	rip = bt_rip(vcpu);
 	jump = &vcpu->jump[bt_codes(&vcpu->flavour)][bt_jump_index(rip)];
 	return jump->rip == rip ? jump->code : NULL;
 }
@@ -661,8 +563,8 @@ void bt_run_code(struct interp *cpu)
 		bt_exec_notice(vcpu);
 		if (unlikely(vcpu->bt->stress.kinds))
 			bt_stress_vcpu(vcpu);
-		if (is_translatable(cpu)) {
-			choose_flavour(vcpu);
+		if (bt_is_translatable(vcpu)) {
+			bt_flavour_choose(vcpu);
 			run_translated(vcpu, &link);
 		} else {
 			bt_vectors_to_state(vcpu);

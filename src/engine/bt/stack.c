@@ -243,7 +243,9 @@ void stack_plan(struct translation *t)
 	t->current_run = NULL;
 	t->lag = 0;
 	t->has_delta = false;
-	for (unsigned i = 0; i < t->count && !t->flavour.by_tlb; i++) {
+	if (t->flavour.by_tlb || t->flavour.is_segmented)
+		return;
+	for (unsigned i = 0; i < t->count; i++) {
 		struct use use = find_use(t, &t->insn[i]);
 		int32_t rsp;
 

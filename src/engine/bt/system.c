@@ -344,7 +344,7 @@ static enum carried emit_mov_cr(struct translation *t, unsigned i)
 	if (!is_kernel(t) || is_write || number >= ARRAY_SIZE(fields) ||
 	    !fields[number])
 		return CARRIED_NOT;
-	code_load(&t->c, SCRATCH, fields[number]);
+	code_gs(&t->c, t->wide, 0x8b, SCRATCH, fields[number]);
 	store_guest(&t->c, insn->operand[0].reg, SCRATCH);
 	return CARRIED;
 }
@@ -537,6 +537,8 @@ static bool is_of_32(const struct insn *insn)
 	case OP_STI:
 	case OP_RDTSC:
 	case OP_RDTSCP:
+	case OP_MOV_SREG:
+	case OP_MOV_CR:
 		return true;
 	default:
 		return false;
@@ -548,7 +550,8 @@ enum carried emit_system(struct translation *t, unsigned i)
 	const struct insn *insn = &t->insn[i];
 	const struct insn_row *row = insn_row(insn);
 
-	if (!carriers[insn->op] || (t->flavour.is_32 && !is_of_32(insn)) ||
+	if (!carriers[insn->op] || !address_is_carried(t, insn) ||
+	    (t->flavour.is_32 && !is_of_32(insn)) ||
 	    !t->vcpu->cpu.blocks->has_feature[row->feature])
 		return CARRIED_NOT;
 	return carriers[insn->op](t, i);
@@ -584,6 +587,15 @@ bool system_ignores_status(const struct insn *insn)
 	case OP_LODS:
 	case OP_SCAS:
 	case OP_CMPS:
+	case OP_PUSHA:
+	case OP_POPA:
+	case OP_PUSH_SREG:
+	case OP_POP_SREG:
+	case OP_LES:
+	case OP_LDS:
+	case OP_LSS:
+	case OP_LFS:
+	case OP_LGS:
 		return true;
 	default:
 		return false;

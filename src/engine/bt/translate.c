@@ -70,6 +70,12 @@ static void copy_bytes(struct translation *t, unsigned offset)
 		copy_beyond(t);
 }
 
+/* Do so many bytes not lie within the limit of CS? */
+static bool is_past_limit(const struct translation *t, unsigned size)
+{
+	return (uint64_t)bt_rip_ip(t->rip) + size - 1 > code_limit(t);
+}
+
 static void decode_block(struct translation *t)
 {
 	unsigned offset = 0, most = TRANSLATE_INSNS_MAX;
@@ -82,7 +88,9 @@ static void decode_block(struct translation *t)
 
 		copy_bytes(t, offset);
 		if (insn_decode(insn, t->bytes + offset, t->copied - offset,
-				t->mode) <= 0)
+				t->mode) <= 0 ||
+		    (t->flavour.is_segmented &&
+		     is_past_limit(t, offset + insn->len)))
 			break;
 		t->offset[t->count++] = (uint16_t)offset;
 		offset += insn->len;
@@ -120,6 +128,15 @@ static unsigned copy_look(struct look *look, const uint8_t *host,
 	return room;
 }
 
+/* MOV from and to CR and DR leaves them undefined, says the manual, but as they
+ * were, say the processors. */
+static uint32_t insn_writes_status(const struct insn *insn)
+{
+	if (insn->op == OP_MOV_CR || insn->op == OP_MOV_DR)
+		return 0;
+	return insn_row(insn)->flags_written;
+}
+
 static void look_at(struct translation *t, struct look *look, uint64_t rip)
 {
 	unsigned start = (unsigned)(rip & ~PAGE_MASK), offset = 0;
@@ -140,7 +157,7 @@ static void look_at(struct translation *t, struct look *look, uint64_t rip)
 			break;
 		}
 		needed |= insn_reads_status(&insn) & open;
-		open &= ~insn_row(&insn)->flags_written;
+		open &= ~insn_writes_status(&insn);
 		offset += insn.len;
 		look->span.size = (uint16_t)offset;
 		if (ends_block(&insn))
@@ -171,7 +188,7 @@ static uint32_t live_at_end(struct translation *t)
 
 	if (!ends_block(last))
 		return flags_needed_at(t, insn_next(t, i));
-	if (last->op == OP_JCC)
+	if (last->op == OP_JCC || last->op == OP_LOOP || last->op == OP_JCXZ)
 		return flags_needed_at(t, insn_next(t, i)) |
 		       flags_needed_at(t, insn_target(t, i));
 	if (last->op == OP_JMP && last->operand[0].kind == OPND_REL)
@@ -188,7 +205,7 @@ static uint32_t find_live_flags(struct translation *t)
 		const struct insn *insn = &t->insn[i];
 
 		t->live_after[i] = live;
-		live &= ~insn_row(insn)->flags_written;
+		live &= ~insn_writes_status(insn);
 		live |= insn_reads_status(insn);
 		if (t->bt->has_exact_flags)
 			live = RFLAGS_STATUS;
@@ -378,6 +395,13 @@ static uint32_t used_up_to(const struct translation *t)
 	return (uint32_t)align_up((uint64_t)(t->c.at - t->bt->writable), 16);
 }
 
+static enum x86_mode mode_of(const struct bt_flavour *flavour)
+{
+	if (flavour->is_16)
+		return flavour->is_protected ? X86_MODE_16 : X86_MODE_REAL;
+	return flavour->is_32 ? X86_MODE_32 : X86_MODE_64;
+}
+
 struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)
 {
 	struct bt_vm *bt = vcpu->bt;
@@ -395,11 +419,11 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)
 	t.vcpu = vcpu;
 	t.bt = bt;
 	t.flavour = vcpu->flavour;
-	t.mode = t.flavour.is_32 ? X86_MODE_32 : X86_MODE_64;
+	t.mode = mode_of(&t.flavour);
 	t.wide = t.flavour.is_32 ? OP_SIZE_32 : OP_SIZE_64;
-	t.word = t.flavour.is_32 ? 4 : 8;
+	t.word = t.flavour.is_16 ? 2 : t.flavour.is_32 ? 4 : 8;
 	t.c = code_at(bt, region->used);
-	t.rip = vcpu->cpu.s.rip;
+	t.rip = bt_rip(vcpu);
 	t.host = host;
 	t.room = (unsigned)(PAGE_SIZE - (t.rip & ~PAGE_MASK));
 	t.colds = t.looks = t.links = t.places = 0;
@@ -415,7 +439,7 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)
 	t.block = bt_block_new(bt);
 	t.block->rip = t.rip;
 	t.block->page = page;
-	t.block->flavour = (uint16_t)bt_flavour_pack(&t.flavour);
+	t.block->flavour = bt_flavour_pack(&t.flavour);
 	emit_block(&t);
 	t.block->end = (uint32_t)(t.c.at - bt->writable);
 	region->used = used_up_to(&t);

@@ -137,10 +137,12 @@ void place_note(struct translation *t, enum place_kind kind, const uint8_t *at);
 /* `reg` = an address at a distance from the block's; flags stay. */
 void emit_rip(struct translation *t, unsigned reg, uint64_t rip);
 
-/* RIP as it is after an addition: of 32 bits in 32-bit code. */
+/* A RIP near the block's, with the linear address of 32 bits in 32-bit code. */
 static inline uint64_t truncate_rip(const struct translation *t, uint64_t rip)
 {
-	return t->flavour.is_32 ? (uint32_t)rip : rip;
+	return t->flavour.is_32 ?
+		       (t->rip & ~(uint64_t)UINT32_MAX) | (uint32_t)rip :
+		       rip;
 }
 
 /* Where near branch i leads, and what follows it. */
@@ -151,7 +153,20 @@ static inline uint64_t insn_next(const struct translation *t, unsigned i)
 
 static inline uint64_t insn_target(const struct translation *t, unsigned i)
 {
-	return truncate_rip(t, insn_next(t, i) + (uint64_t)t->insn[i].imm);
+	uint64_t target = insn_next(t, i) + (uint64_t)t->insn[i].imm;
+
+	if (t->insn[i].opsize == 2) /* IP has 16 bits then */
+		return bt_rip_make(
+			bt_rip_base(t->rip),
+			(uint16_t)bt_rip_ip(truncate_rip(t, target)));
+	return truncate_rip(t, target);
+}
+
+/* The limit of CS, where there is one. */
+static inline uint32_t code_limit(const struct translation *t)
+{
+	return atomic_load_explicit(&t->bt->code_limit[t->flavour.code_limit],
+				    memory_order_relaxed);
 }
 
 static inline uint64_t insn_rip(const struct translation *t, unsigned i)
@@ -240,6 +255,9 @@ void emit_lookup(struct code *c, unsigned codes, const uint8_t *missed,
 
 /* --- rules.c --- */
 
+/* Not so in 32-bit code: segments that differ, and addresses of 16 bits. */
+bool address_is_carried(const struct translation *t, const struct insn *insn);
+
 /* Emits instruction i. True: the block ends with it. */
 bool emit_insn(struct translation *t, unsigned i);
 /* To `rip` by a direct jump at the end of the block, after instruction i. */
@@ -291,6 +309,32 @@ bool emit_percpu(struct translation *t, unsigned i,
 /* Register `base` is GS's now. Clobbers `spare` and RFLAGS. */
 void emit_percpu_choose(struct code *c, unsigned base, unsigned spare);
 
+/* --- segment.c: addresses in segments that are not flat --- */
+
+/* The code checks such an access itself. */
+bool segment_is_carried(const struct translation *t, enum segment segment,
+			bool is_write);
+/* R10 = the linear address of `size` bytes at R10 in the segment; to the
+ * interpreter for instruction i where its limit does not allow that. Flags that
+ * are live were saved before. `address_size` of R10: 2 or 4. */
+void emit_segment(struct translation *t, unsigned i, enum segment segment,
+		  unsigned size, unsigned address_size);
+/* The same for the memory operand of instruction i. */
+void emit_operand_segment(struct translation *t, unsigned i,
+			  const struct operand *memory);
+
+/* --- legacy.c: what uses the stack or segments in such code --- */
+
+enum carried { CARRIED_NOT, CARRIED, CARRIED_AND_ENDS };
+
+/* Emits instruction i if it is one of this file's. */
+enum carried emit_legacy(struct translation *t, unsigned i);
+/* Parts of near branches: R10 = where instruction i goes; `rip` is pushed; all of
+ * RET. */
+void emit_target_legacy(struct translation *t, unsigned i);
+void emit_push_return_legacy(struct translation *t, unsigned i, uint64_t rip);
+void emit_ret_legacy(struct translation *t, unsigned i);
+
 /* --- crossing.c --- */
 
 /* The bytes of the next page, while a fetch from there is allowed and the TLB
@@ -300,8 +344,6 @@ const uint8_t *crossing_bytes(const struct translation *t);
 void emit_crossing_check(struct translation *t, unsigned i);
 
 /* --- system.c --- */
-
-enum carried { CARRIED_NOT, CARRIED, CARRIED_AND_ENDS };
 
 /* Emits instruction i if it is one of this file's. */
 enum carried emit_system(struct translation *t, unsigned i);

@@ -32,20 +32,21 @@ static void decode(struct insn *insn, const uint8_t *bytes, size_t size)
 	assert_int_equal(insn_decode(insn, bytes, size, X86_MODE_64), size);
 }
 
-/* Decodes bytes, re-encodes, decodes again into `again`. */
-static void round_trip(const char *bytes, size_t size, struct insn *again)
+/* Decodes bytes of a mode, re-encodes, decodes again into `again`. */
+static void round_trip_of(enum x86_mode mode, const char *bytes, size_t size,
+			  struct insn *again)
 {
 	const struct insn_rename rename = rename_of();
 	struct insn insn;
 	uint8_t out[INSN_REENCODED_MAX];
 	unsigned length;
 
-	decode(&insn, (const uint8_t *)bytes, size);
+	assert_int_equal(insn_decode(&insn, (const uint8_t *)bytes, size, mode),
+			 size);
 	length = insn_reencode(out, &insn, (const uint8_t *)bytes, &rename);
 	assert_in_range(length, 1, INSN_MAX_LEN);
 	decode(again, out, length);
 	assert_int_equal(again->op, insn.op);
-	assert_int_equal(again->opsize, insn.opsize);
 	assert_int_equal(again->nops, insn.nops);
 	assert_int_equal(again->imm, insn.imm);
 	assert_int_equal(again->prefixes & PREFIX_LOCK,
@@ -56,7 +57,10 @@ static void round_trip(const char *bytes, size_t size, struct insn *again)
 	}
 }
 
-#define ROUND_TRIP(bytes, again) round_trip(bytes, sizeof(bytes) - 1, again)
+#define ROUND_TRIP(bytes, again) \
+	round_trip_of(X86_MODE_64, bytes, sizeof(bytes) - 1, again)
+#define FROM_16(bytes, again) \
+	round_trip_of(X86_MODE_16, bytes, sizeof(bytes) - 1, again)
 
 static void test_registers_are_renamed(void **state)
 {
@@ -163,6 +167,36 @@ static void test_high_bytes_have_no_rex(void **state)
 	assert_int_equal(insn_reencode(out, &insn, memory, &rename), 0);
 }
 
+/* There 66 means 32 bits, where it does not say which instruction it is. */
+static void test_16_bit_code_has_other_prefixes(void **state)
+{
+	struct insn again;
+
+	FROM_16("\x01\xd8", &again); /* add ax, bx */
+	assert_int_equal(again.prefixes, PREFIX_OPSIZE);
+	FROM_16("\x66\x01\xd8", &again); /* add eax, ebx */
+	assert_int_equal(again.prefixes, 0);
+	FROM_16("\x8b\x40\x10", &again); /* mov ax, [bx+si+16] */
+	assert_int_equal(again.base, R10);
+	assert_int_equal(again.index, INSN_REG_NONE);
+	FROM_16("\x67\x66\x8b\x44\x24\x04", &again); /* mov eax, [esp+4] */
+	assert_int_equal(again.prefixes, PREFIX_REX);
+	FROM_16("\xb8\x34\x12", &again); /* mov ax, 0x1234 */
+	assert_int_equal(again.imm_len, 2);
+	FROM_16("\x40", &again); /* inc ax */
+	assert_int_equal(again.opcode, 0xff);
+	FROM_16("\x8a\x07", &again); /* mov al, [bx] */
+	assert_int_equal(again.prefixes, PREFIX_REX);
+	FROM_16("\x98", &again); /* cbw */
+	assert_int_equal(again.opsize, 2);
+	FROM_16("\x66\x0f\x6f\x07", &again); /* movdqa xmm0, [bx] */
+	FROM_16("\x0f\x28\x07", &again); /* movaps xmm0, [bx] */
+	FROM_16("\x66\x0f\x38\xf6\xc3", &again); /* adcx eax, ebx */
+	assert_int_equal(again.operand[0].size, 4);
+	FROM_16("\xf3\x0f\xb8\xc3", &again); /* popcnt ax, bx */
+	assert_int_equal(again.operand[0].size, 2);
+}
+
 static void test_registers_are_found(void **state)
 {
 	static const uint8_t bytes[] = { 0x4a, 0x8b, 0x44, 0xd3, 0x08 };
@@ -180,6 +214,7 @@ int main(void)
 		cmocka_unit_test(test_memory_moves_to_a_sum),
 		cmocka_unit_test(test_vectors_keep_their_numbers),
 		cmocka_unit_test(test_high_bytes_have_no_rex),
+		cmocka_unit_test(test_16_bit_code_has_other_prefixes),
 		cmocka_unit_test(test_registers_are_found),
 	};
 
