@@ -340,6 +340,8 @@ struct cold *cold_add(struct translation *t, enum cold_kind kind,
 
 void cold_resume_here(struct translation *t, unsigned first)
 {
+	if (first < t->colds) /* who comes from C has nothing in SPARE */
+		t->held_at = NULL;
 	for (unsigned i = first; i < t->colds; i++) {
 		struct cold *cold = &t->cold[i];
 

@@ -127,7 +127,7 @@ static bool is_carried(const struct translation *t, const struct insn *insn)
 /* A guest register in memory, for the time of one instruction. */
 struct temporary {
 	uint8_t guest, host;
-	bool is_written, is_spilled;
+	bool is_read, is_written, is_spilled;
 };
 
 struct temporaries {
@@ -147,32 +147,105 @@ static uint8_t borrowed_register(uint32_t used)
 	return order[i];
 }
 
-static void add_temporary(struct temporaries *temps, uint8_t guest,
-			  bool is_written, bool scratch_is_free, uint32_t *used)
+/* Nothing is left of what was there. */
+static bool is_replaced(const struct insn *insn, unsigned n)
 {
+	switch (insn->op) {
+	case OP_MOV:
+	case OP_MOVZX:
+	case OP_MOVSX:
+	case OP_MOVSXD:
+		return n == 0 && insn->operand[n].size >= 4;
+	default:
+		return false;
+	}
+}
+
+static bool is_held(const struct translation *t)
+{
+	return t->held_at == t->c.at;
+}
+
+/* By the place in translation.held. */
+static const uint8_t holders[] = { SPARE, SCRATCH };
+
+static unsigned holder_of(const struct translation *t, uint8_t guest)
+{
+	for (unsigned n = 0; is_held(t) && n < ARRAY_SIZE(holders); n++)
+		if (t->held[n] == guest)
+			return holders[n];
+	return NO_REGISTER;
+}
+
+static bool is_taken(const struct temporaries *temps, unsigned host)
+{
+	for (unsigned i = 0; i < temps->count; i++)
+		if (temps->entry[i].host == host)
+			return true;
+	return false;
+}
+
+/* Where it is; else what holds none. R10 may have another use: bt_stack.delta. */
+static uint8_t choose_host(const struct translation *t,
+			   const struct temporaries *temps, uint8_t guest,
+			   bool scratch_is_free)
+{
+	unsigned holder = holder_of(t, guest);
+	bool has_held = is_held(t);
+
+	if (holder == SPARE || (holder == SCRATCH && scratch_is_free))
+		return (uint8_t)holder;
+	scratch_is_free &= !is_taken(temps, SCRATCH);
+	if (!is_taken(temps, SPARE) &&
+	    (!scratch_is_free || t->has_delta || !has_held ||
+	     t->held[0] == NO_REGISTER || t->held[1] != NO_REGISTER))
+		return SPARE;
+	return scratch_is_free ? SCRATCH : NO_REGISTER;
+}
+
+static void add_temporary(const struct translation *t,
+			  struct temporaries *temps, unsigned n,
+			  const struct insn *insn, bool scratch_is_free)
+{
+	const struct operand *operand = &insn->operand[n];
+	bool is_written = operand->access & ACCESS_W;
 	struct temporary *entry;
 
 	for (unsigned i = 0; i < temps->count; i++) {
-		if (temps->entry[i].guest == guest) {
+		if (temps->entry[i].guest == operand->reg) {
 			temps->entry[i].is_written |= is_written;
+			temps->entry[i].is_read = true;
 			return;
 		}
 	}
-	entry = &temps->entry[temps->count++];
-	*entry = (struct temporary){ .guest = guest, .is_written = is_written };
-	if (temps->count == 1) {
-		entry->host = SPARE;
-	} else if (temps->count == 2 && scratch_is_free) {
-		entry->host = SCRATCH;
-	} else {
-		entry->host = borrowed_register(*used);
-		entry->is_spilled = true;
-		*used |= BIT(entry->host);
-	}
-	temps->rename.to[guest] = entry->host;
+	entry = &temps->entry[temps->count];
+	*entry = (struct temporary){
+		.guest = operand->reg,
+		.host = choose_host(t, temps, operand->reg, scratch_is_free),
+		.is_read = !is_replaced(insn, n),
+		.is_written = is_written,
+	};
+	temps->count++;
 }
 
-static void find_temporaries(const struct insn *insn, bool has_memory,
+/* Those that are held first: they stay where they are. */
+static void find_hosts(const struct translation *t, const struct insn *insn,
+		       bool scratch_is_free, struct temporaries *temps)
+{
+	for (unsigned pass = 0; pass < 2; pass++)
+		for (unsigned i = 0; i < insn->nops; i++) {
+			const struct operand *operand = &insn->operand[i];
+
+			if (operand->kind == OPND_REG &&
+			    in_memory(operand->reg) &&
+			    (pass || holder_of(t, operand->reg) != NO_REGISTER))
+				add_temporary(t, temps, i, insn,
+					      scratch_is_free);
+		}
+}
+
+static void find_temporaries(const struct translation *t,
+			     const struct insn *insn, bool has_memory,
 			     struct temporaries *temps)
 {
 	uint32_t used = insn_registers(insn);
@@ -184,19 +257,24 @@ static void find_temporaries(const struct insn *insn, bool has_memory,
 	temps->rename.base = SCRATCH;
 	temps->rename.index = 0;
 	temps->rename.displacement = 0;
-	for (unsigned i = 0; i < insn->nops; i++) {
-		const struct operand *operand = &insn->operand[i];
+	find_hosts(t, insn, !has_memory, temps);
+	for (unsigned i = 0; i < temps->count; i++) {
+		struct temporary *entry = &temps->entry[i];
 
-		if (operand->kind == OPND_REG && in_memory(operand->reg))
-			add_temporary(temps, operand->reg,
-				      operand->access & ACCESS_W, !has_memory,
-				      &used);
+		entry->is_spilled = entry->host == NO_REGISTER;
+		if (entry->is_spilled) {
+			entry->host = borrowed_register(used);
+			used |= BIT(entry->host);
+		}
+		temps->rename.to[entry->guest] = entry->host;
 	}
 }
 
 static void load_temporaries(struct translation *t,
 			     const struct temporaries *temps)
 {
+	bool has_held = is_held(t);
+
 	for (unsigned i = 0; i < temps->count; i++) {
 		const struct temporary *entry = &temps->entry[i];
 
@@ -204,8 +282,25 @@ static void load_temporaries(struct translation *t,
 			t->has_delta = false;
 		if (entry->is_spilled)
 			code_store(&t->c, FIELD(spill[0]) + 8 * i, entry->host);
-		code_load(&t->c, entry->host, FIELD_GPR(entry->guest));
+		if (entry->is_read &&
+		    !(has_held &&
+		      ((entry->host == SPARE && t->held[0] == entry->guest) ||
+		       (entry->host == SCRATCH && t->held[1] == entry->guest))))
+			code_load(&t->c, entry->host, FIELD_GPR(entry->guest));
 	}
+}
+
+/* Behind an instruction that changed nothing else in SPARE and SCRATCH. */
+static void hold_temporaries(struct translation *t,
+			     const struct temporaries *temps, bool has_held)
+{
+	if (!has_held)
+		t->held[0] = t->held[1] = NO_REGISTER;
+	for (unsigned i = 0; i < temps->count; i++)
+		for (unsigned n = 0; n < ARRAY_SIZE(holders); n++)
+			if (temps->entry[i].host == holders[n])
+				t->held[n] = temps->entry[i].guest;
+	t->held_at = t->c.at;
 }
 
 static void store_temporaries(struct translation *t,
@@ -309,8 +404,9 @@ static void emit_carried(struct translation *t, unsigned i)
 	struct temporaries temps;
 	uint8_t bytes[INSN_REENCODED_MAX + 8];
 	unsigned length;
+	bool has_held;
 
-	find_temporaries(insn, memory != NULL, &temps);
+	find_temporaries(t, insn, memory != NULL, &temps);
 	if (is_checked) {
 		temps.rename.index = GUEST_RSP;
 		temps.rename.displacement = t->lag + (int32_t)insn->disp;
@@ -329,7 +425,11 @@ static void emit_carried(struct translation *t, unsigned i)
 		return;
 	}
 	if (is_checked) {
+		has_held = is_held(t);
 		stack_delta(t, (int32_t)insn->disp);
+		t->held[1] = NO_REGISTER;
+		if (has_held)
+			t->held_at = t->c.at;
 	} else if (memory) {
 		need_flags_saved(t, read | kept);
 		emit_operand_address(t, i, memory);
@@ -338,6 +438,7 @@ static void emit_carried(struct translation *t, unsigned i)
 		need_flags_saved(t, kept);
 	if (read || (written && kept))
 		need_flags_in_rflags(t);
+	has_held = is_held(t);
 	load_temporaries(t, &temps);
 	if (divides(insn) && !emit_divide_check(t, i, divisor(insn, &temps))) {
 		emit_interpret(t, i);
@@ -353,6 +454,7 @@ static void emit_carried(struct translation *t, unsigned i)
 	if (written)
 		t->flags = FLAGS_IN_RFLAGS;
 	store_temporaries(t, &temps);
+	hold_temporaries(t, &temps, has_held);
 }
 
 /* --- all --------------------------------------------------------------------- */

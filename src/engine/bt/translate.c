@@ -426,6 +426,7 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)
 	t.rip = bt_rip(vcpu);
 	t.host = host;
 	t.room = (unsigned)(PAGE_SIZE - (t.rip & ~PAGE_MASK));
+	t.held_at = NULL;
 	t.colds = t.looks = t.links = t.places = 0;
 	t.has_places = bt_block_may_move(&t.flavour, t.rip);
 	t.interpreted = 0;

@@ -117,6 +117,11 @@ struct translation {
 	int32_t lag; /* of the guest's RSP over R11 */
 	bool has_delta; /* R10 is bt_stack.delta */
 	enum flags_at flags;
+	/* SPARE and SCRATCH have the values of these guest registers, which live
+	 * in memory, or of none (NO_REGISTER), as long as nothing is emitted
+	 * behind held_at. */
+	uint8_t held[2];
+	const uint8_t *held_at;
 	uint8_t *retry; /* of the access that emit_translate comes to next */
 	/* What emit_address put into R10, where that is known. */
 	bool is_constant, is_relative;
