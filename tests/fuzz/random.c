@@ -65,15 +65,15 @@ int main(int argc, char **argv)
 	size_t max = argc > 3 ? strtoull(argv[3], NULL, 0) : 256;
 	double seconds = argc > 4 ? strtod(argv[4], NULL) : 1e9;
 	int failed = 0;
-	uint64_t i;
+	uint64_t done;
 
 	if (argc > 2 && strcmp(argv[1], "-f") == 0) {
 		for (int i = 2; i < argc; i++)
 			failed |= run_file(argv[i]);
 		return failed;
 	}
-	for (i = 0; i < count && spent() < seconds; i++) {
-		uint64_t state = seed + i;
+	for (done = 0; done < count && spent() < seconds; done++) {
+		uint64_t state = seed + done;
 		size_t size = next(&state) % (max + 1);
 		/* Of the exact size, so that a read beyond it is caught. */
 		uint8_t *data = malloc(size ? size : 1);
@@ -84,7 +84,7 @@ int main(int argc, char **argv)
 		LLVMFuzzerTestOneInput(data, size);
 		free(data);
 	}
-	printf("%llu inputs, seed %llu\n", (unsigned long long)i,
+	printf("%llu inputs, seed %llu\n", (unsigned long long)done,
 	       (unsigned long long)seed);
 	return 0;
 }
