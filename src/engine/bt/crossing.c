@@ -59,6 +59,7 @@ void emit_crossing_check(struct translation *t, unsigned i)
 			(uint32_t)sizeof(struct tlb_entry);
 	struct code *c = &t->c;
 
+	t->has_delta = false;
 	t->has_places = false; /* the next page's TLB entry is chosen */
 	t->has_delta = false;
 	need_flags_saved(t, insn_reads_status(insn) |

@@ -219,7 +219,8 @@ static struct stack_run *start_run(struct translation *t,
 					 stretch->at[i] - stretch->at[place];
 	struct stack_run *run;
 
-	if (t->runs == STACK_RUNS)
+	/* One instruction may use two places: PUSH and CALL of an operand. */
+	if (t->runs == STACK_RUNS || use->high - use->low > RUN_BYTES)
 		return NULL;
 	run = &t->run[t->runs++];
 	*run = (struct stack_run){
