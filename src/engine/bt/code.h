@@ -21,8 +21,7 @@ struct code {
 
 #define GUEST_RSP R11
 #define SCRATCH	  R10
-/* A second one: what uses it is no two of the functions here and in access.c
- * whose comments name it. */
+/* A second one, for the functions that say so. */
 #define SPARE R9
 
 /* Where guest registers are: in memory, or in which register. */
