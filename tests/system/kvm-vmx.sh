@@ -14,7 +14,7 @@ command -v gdb >/dev/null || skip_all "there is no gdb"
 # Addresses of L2's kernel, which says them itself.
 run_guest 200 cloud/vmlinuz '
 grep -E " (start_kernel|setup_arch|early_boot_irqs_disabled)$" /proc/kallsyms
-exit 42' --engine bt --append "console=ttyS0 nokaslr quiet"
+exit 42' --engine bt --append "console=ttyS0 nokaslr"
 ok "the symbols are known" is "$status" 42
 symbol() {
 	tr -d '\r' <"$TMPDIR/symbols" | awk -v n="$1" '$3 == n {print "0x" $1}'

@@ -66,15 +66,40 @@ run_ringfence() {
 	status=$?
 }
 
+# patient SECONDS COMMAND...: its status; ended, like one that timeout ends, once
+# it has written nothing to $TMPDIR/out and err for so long. How long a boot
+# takes depends on what else runs here, and under load on that alone.
+patient() {
+	local limit=$1 size=-1 still=0 now pid
+	shift
+	"$@" &
+	pid=$!
+	while kill -0 $pid 2>/dev/null && [ $still -lt $((limit * 10)) ]; do
+		sleep 0.1
+		now=$(cat "$TMPDIR/out" "$TMPDIR/err" 2>/dev/null | wc -c)
+		still=$((still + 1))
+		[ "$now" = "$size" ] || still=0
+		size=$now
+	done
+	if [ $still -ge $((limit * 10)) ] && kill $pid 2>/dev/null; then
+		echo "# nothing new for $limit s"
+		sleep 5
+		kill -9 $pid 2>/dev/null
+	fi
+	wait $pid
+}
+
 # run_guest SECONDS KERNEL SCRIPT [OPTION...]: boots KERNEL (cloud/vmlinuz..)
-# with an initramfs that runs SCRIPT.
+# with an initramfs that runs SCRIPT. So many seconds without a word end it.
 run_guest() {
 	local limit=$1 kernel=$2 script=$3
 	shift 3
 	tools/mkinitramfs --command "$script" "$TMPDIR/initramfs" || exit 1
-	run_ringfence "$limit" run --kernel "$GUEST/$kernel" \
+	patient "$limit" "$RINGFENCE" run --kernel "$GUEST/$kernel" \
 		--initrd "$TMPDIR/initramfs" \
-		--append "console=ttyS0 ${append-}" "$@"
+		--append "console=ttyS0 ${append-}" "$@" \
+		>"$TMPDIR/out" 2>"$TMPDIR/err" </dev/null
+	status=$?
 }
 
 # tiny NAME: builds tests/system/tiny/NAME.S, or tests/guest/NAME; prints the

@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
@@ -68,6 +69,21 @@ def lines(path):
                 not line.strip().strip("0123456789abcdef")]
 
 
+def run(command, out, **options):
+    """The status of what writes `out`, or of its end where it writes nothing
+    more for LIMIT seconds, however busy the host is."""
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **options)
+    size, since = -1, 0
+    while process.poll() is None:
+        time.sleep(0.05)
+        now = os.path.getsize(out) if os.path.exists(out) else 0
+        if now != size:
+            size, since = now, time.monotonic()
+        elif time.monotonic() - since > LIMIT:
+            process.kill()
+    return process.wait()
+
+
 def run_bochs(folder, rom):
     out = os.path.join(folder, "bochs.out")
     with open(os.path.join(folder, "bochsrc"), "w") as file:
@@ -84,18 +100,16 @@ def run_bochs(folder, rom):
     with open(os.path.join(folder, "rc"), "w") as file:
         file.write("continue\nquit\n")
     with open(out, "w") as file:
-        subprocess.run(["bochs", "-q", "-f", "bochsrc", "-rc", "rc"],
-                       cwd=folder, stdin=subprocess.DEVNULL, stdout=file,
-                       stderr=subprocess.DEVNULL, timeout=LIMIT, check=False)
+        run(["bochs", "-q", "-f", "bochsrc", "-rc", "rc"], out, cwd=folder,
+            stdout=file, stderr=subprocess.DEVNULL)
     return lines(out)
 
 
 def run_engine(folder, rom, engine):
     out = os.path.join(folder, engine + ".out")
-    status = subprocess.run(
+    status = run(
         [RINGFENCE, "run", "--firmware", rom, "--engine", engine, "-m", "16M",
-         "--console", "none", "--debug-log", out],
-        stdin=subprocess.DEVNULL, timeout=LIMIT, check=False).returncode
+         "--console", "none", "--debug-log", out], out)
     return lines(out), status
 
 
