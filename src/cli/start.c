@@ -53,9 +53,9 @@ static int parse_dump(const char *text, struct suboptions *dump,
 		return 0;
 	if (suboptions_parse("--dump", text, dump))
 		return -EINVAL;
-	if (!dump->first ||
+	if (!dump->first || !*dump->first ||
 	    !trace_kinds_parse(dump->first, &config->trace_kinds, &wrong)) {
-		if (dump->first)
+		if (dump->first && *dump->first)
 			log_error("--dump: no letter %c; `--dump help` lists "
 				  "them",
 				  wrong);

@@ -605,6 +605,12 @@ static int create_trace(struct machine *machine)
 		symbols_open_kernel(config->kernel, &machine->symbols);
 	if (error || !config->trace_kinds)
 		return error;
+	if ((config->trace_kinds &
+	     (BIT(TRACE_GUEST_CODE) | BIT(TRACE_HOST_CODE))) &&
+	    strcmp(machine->vm.engine_ops->name, "bt") != 0)
+		log_info("--dump: g and h are of --engine bt; %s translates "
+			 "nothing",
+			 machine->vm.engine_ops->name);
 	error = trace_file_open(&machine->trace, config->trace_file,
 				config->trace_limit);
 	if (error)

@@ -56,6 +56,14 @@ ok "a limit is kept" at_least 400 "$(stat -c %s "$TMPDIR/limited")"
 ok "a limit: the last line says how much is missing" \
 	grep -qE '^\(the limit: [0-9]+ more lines\)$' "$TMPDIR/limited"
 
+run_ringfence 20 run --kernel "$TMPDIR/hello.elf" --engine interp -d gp
+ok "letters of bt alone: another engine says so" \
+	stderr_has 'g and h are of --engine bt; interp translates nothing'
+ok "and shows the others" stderr_has ' p io port 3f8 '
+run_ringfence 20 run --kernel "$TMPDIR/hello.elf" --engine interp -d ""
+ok "no letter at all: status 125" is "$status" 125
+ok "no letter at all: where they are" stderr_has 'dump help'
+
 # Symbols as the guest's own root reads them, of a kernel that moves itself:
 # the second boot is somewhere else, and LSTAR says where.
 run_guest 60 cloud/vmlinuz 'cat /proc/kallsyms; exit 0' --engine interp \
