@@ -82,6 +82,8 @@ const struct command command_save = {
 	.options = options,
 	.text = "The VM stands still meanwhile and then goes on. The file "
 		"takes its place when it\n"
-		"is whole; until then what was there stays.\n",
+		"is whole; until then what was there stays. Interrupted, the "
+		"command no longer\n"
+		"waits; the VM writes the file all the same.\n",
 	.run = save,
 };
