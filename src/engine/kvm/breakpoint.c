@@ -8,9 +8,10 @@
  * taken away as the VM stops, so that nobody saves or shows them. kvm->point_lock
  * holds what vCPUs share of them.
  *
- * QEMU 7.2's SVM intercepts no INT3 and takes no debug registers into the guest:
- * there only steps work. A KVM that emulates every instruction has no INT3 and no
- * data breakpoints.
+ * Where they cannot work: QEMU 7.2's SVM asks for INT3 whether INTn is intercepted,
+ * not #BP, and its VMRUN takes DR7 over without arming what it says: there only
+ * steps work. A KVM that emulates every instruction has no INT3 outside real mode
+ * and looks for no data breakpoints. Bochs's VMX has both (kvm-vmx.sh).
  */
 #include <errno.h>
 #include <stdlib.h>
