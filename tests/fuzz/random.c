@@ -68,8 +68,8 @@ int main(int argc, char **argv)
 	uint64_t done;
 
 	if (argc > 2 && strcmp(argv[1], "-f") == 0) {
-		for (int i = 2; i < argc; i++)
-			failed |= run_file(argv[i]);
+		for (int n = 2; n < argc; n++)
+			failed |= run_file(argv[n]);
 		return failed;
 	}
 	for (done = 0; done < count && spent() < seconds; done++) {
