@@ -6,6 +6,9 @@
  * function that is made anew before each call. R15 is the step; the first that
  * fails ends the guest with it.
  * expect: status=0
+ * engines: interp
+ * (Through another address a processor wants a serializing instruction, SDM 3,
+ * 8.1.3; QEMU, on which kvm runs here, misses it.)
  */
 #include "start.inc"
 #include "long.inc"
