@@ -11,7 +11,8 @@ path=()
 for file in "$objects"/engine/interp/*.o "$objects"/x86/{walk,xsave_image,cpuid,decode,reencode,insn_table}.o \
 	"$objects"/engine/bt/{run,return,xstate,exec,stop,vectors,world,stress}.o \
 	"$objects"/engine/bt/{translate,access,branch,crossing,leave,percpu,rules,stack}.o \
-	"$objects"/engine/bt/{string,system,syscall,stub,block,cache,move,page}.o; do
+	"$objects"/engine/bt/{string,system,syscall,stub,block,cache,move,page}.o \
+	"$objects"/engine/bt/{flavour,legacy,segment,percpu}.o; do
 	case ${file#"$objects"/engine/interp/} in
 	# Creation; the engine's own loop, behind `leave`; and what executes
 	# vector instructions or looks at s.fpu, behind `sync`.
@@ -50,7 +51,8 @@ event snprintf trace_put
 block calloc free
 page calloc memcmp
 translate bt_check_note bt_dump_block
-run bt_check_aborted bt_check_enter bt_check_left bt_check_start bt_check_wants
+run bt_check_aborted bt_check_enter bt_check_left bt_check_start
+flavour bt_check_wants
 run block_find_one pthread_mutex_lock pthread_mutex_unlock
 page pthread_mutex_lock pthread_mutex_unlock
 stop pthread_mutex_lock pthread_mutex_unlock sched_yield
