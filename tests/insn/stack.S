@@ -114,6 +114,22 @@
 	jmp 6f
 5:	ret $16
 6:	mov %r14, %rsp
+	/* What is read and what is pushed are further apart than a page. */
+	lea -0x1800(%rsp), %rsp
+	lea 7f(%rip), %rax
+	mov %rax, 0x10c8(%rsp)
+	mov $7, %ebx
+	call *0x10c8(%rsp)
+	save %rbx
+	push 0x10c8(%rsp)
+	pop %rcx
+	sub %rax, %rcx
+	save %rcx
+	mov %r14, %rsp
+	jmp 8f
+7:	inc %ebx
+	ret
+8:
 	lea 8(%rsi), %rbp
 	mov $0x42, %eax
 	mov %rax, 8(%rsi)

@@ -293,6 +293,7 @@ static void emit_check(struct translation *t, const struct stack_run *run)
 	struct code *c = &t->c;
 	struct cold *cold;
 
+	BUG_ON(size > PAGE_SIZE);
 	if (!t->wide) /* the upper half means nothing */
 		code_rr(c, OP_SIZE_32, 0x89, base, base);
 	if (run->low)
