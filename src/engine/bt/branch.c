@@ -211,7 +211,7 @@ static void emit_call(struct translation *t, unsigned i)
 	struct code *c = &t->c;
 	struct cold *called;
 
-	need_flags_saved(t, RFLAGS_STATUS);
+	need_flags_saved(t, t->live_after[i]);
 	emit_push_return(t, i, next);
 	code_poll(c);
 	called = cold_add(t, COLD_CALLED, code_jcc_forward(c, COND_NE), target);
@@ -273,29 +273,43 @@ static void emit_target(struct translation *t, unsigned i)
 	code_u8(c, 0x12);
 }
 
+/* The push of the return address does not change it. */
+static bool is_apart(const struct translation *t, const struct operand *target)
+{
+	return target->kind == OPND_REG && target->reg != RSP &&
+	       !t->flavour.is_segmented;
+}
+
 static void emit_indirect(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
+	const struct operand *operand = &insn->operand[0];
 	uint64_t next = insn_next(t, i);
 	const uint8_t *lookup = t->bt->stubs.lookup[bt_codes(&t->flavour)];
 	struct code *c = &t->c;
 
 	note_branch(t, i, insn->op == OP_JMP ? 0 : -(int32_t)t->word);
 	need_flags_saved(t, RFLAGS_STATUS);
-	if (t->flavour.is_segmented)
-		emit_target_legacy(t, i);
-	else
+	if (insn->op == OP_CALL && is_apart(t, operand)) {
+		emit_push_return(t, i, next);
 		emit_target(t, i);
+	} else if (t->flavour.is_segmented) {
+		emit_target_legacy(t, i);
+	} else {
+		emit_target(t, i);
+	}
 	/* Here, so that the processor predicts each by itself. */
 	if (insn->op == OP_JMP) {
 		emit_lookup(c, bt_codes(&t->flavour),
 			    t->bt->stubs.missed_branch, true);
 		return;
 	}
-	code_store(c, FIELD(spill[1]), SCRATCH);
-	t->has_delta = false;
-	emit_push_return(t, i, next);
-	code_load(c, SCRATCH, FIELD(spill[1]));
+	if (!is_apart(t, operand)) {
+		code_store(c, FIELD(spill[1]), SCRATCH);
+		t->has_delta = false;
+		emit_push_return(t, i, next);
+		code_load(c, SCRATCH, FIELD(spill[1]));
+	}
 	code_u8(c, 0xe8);
 	code_rel32(c, lookup);
 	emit_return_site(t, i, next);

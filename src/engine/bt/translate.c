@@ -191,7 +191,8 @@ static uint32_t live_at_end(struct translation *t)
 	if (last->op == OP_JCC || last->op == OP_LOOP || last->op == OP_JCXZ)
 		return flags_needed_at(t, insn_next(t, i)) |
 		       flags_needed_at(t, insn_target(t, i));
-	if (last->op == OP_JMP && last->operand[0].kind == OPND_REL)
+	if ((last->op == OP_JMP || last->op == OP_CALL) &&
+	    last->operand[0].kind == OPND_REL)
 		return flags_needed_at(t, insn_target(t, i));
 	return RFLAGS_STATUS;
 }
