@@ -466,7 +466,7 @@ struct bt_page {
 #define BT_MAPPINGS   32768 /* buckets of struct bt_mapping */
 
 /*
- * What seldom runs stands apart, behind the first three eighths of the region:
+ * What seldom runs stands apart, in the second half of the region:
  * so what runs is dense in the processor's caches.
  */
 struct bt_region {

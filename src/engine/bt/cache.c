@@ -73,7 +73,7 @@ static uint32_t region_end(unsigned i)
 static uint32_t region_cold(unsigned i)
 {
 	return i * (BT_CACHE_SIZE / BT_REGIONS) +
-	       BT_CACHE_SIZE / BT_REGIONS / 8 * 3;
+	       BT_CACHE_SIZE / BT_REGIONS / 2;
 }
 
 static void region_clear(struct bt_vm *bt, unsigned i)
