@@ -130,13 +130,18 @@ start:
 	must	z
 	finish	0
 
-/* Some 2 million ticks. Z if no interrupt came; EDI counts them. */
+/* 20 million ticks at most. Z if no interrupt came; EDI counts them. */
 wait:
-	mov	$1000000, %ecx
+	rdtsc
+	shl	$32, %rdx
+	lea	20000000(%rax,%rdx), %r10
 1:	test	%edi, %edi
 	jnz	2f
-	dec	%ecx
-	jnz	1b
+	rdtsc
+	shl	$32, %rdx
+	or	%rdx, %rax
+	cmp	%r10, %rax
+	jb	1b
 2:	test	%edi, %edi
 	ret
 
