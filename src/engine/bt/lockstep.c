@@ -368,6 +368,8 @@ static void load_reference(struct bt_check *check)
 	if (to->s.pkru != cpu->s.pkru || to->s.msr.pkrs != cpu->s.msr.pkrs)
 		tlb_flush(to);
 	to->s = cpu->s;
+	/* Should the block be given up and begun again, they are ahead. */
+	check->end_rip = ~0ull;
 	if (is_contiguous)
 		to->s.rflags = (cpu->s.rflags & ~flags_kept) |
 			       (flags & flags_kept);
