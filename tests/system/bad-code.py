@@ -59,15 +59,19 @@ def command(elf, engine, *more):
 
 def records(elf, engine, words):
     """(CRC, RIP's low word, vector) by number; None: the timer ended it."""
-    done = subprocess.run(
-        command(elf, engine, "--append", words + " console=none"),
-        stdin=subprocess.DEVNULL, capture_output=True, timeout=250,
-        check=False)
+    # To a file: a reader that a busy host starves for a second loses the end.
+    with tempfile.TemporaryFile() as out:
+        done = subprocess.run(
+            command(elf, engine, "--append", words + " console=none"),
+            stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE,
+            timeout=250, check=False)
+        out.seek(0)
+        found = out.read()
     if done.returncode:
         print("#   status %d: %s" % (done.returncode, done.stderr[-300:]))
         return []
     return [r[:3] if r[3] else None
-            for r in struct.iter_unpack("<IHBB", done.stdout)]
+            for r in struct.iter_unpack("<IHBB", found)]
 
 
 def compare(elf, seed, words, engines):
