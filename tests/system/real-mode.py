@@ -108,7 +108,7 @@ def run_bochs(folder, rom):
 def run_engine(folder, rom, engine):
     out = os.path.join(folder, engine + ".out")
     status = run(
-        [RINGFENCE, "run", "--firmware", rom, "--engine", engine, "-m", "16M",
+        [RINGFENCE, "run", "--firmware", rom, "--engine", engine, "-m", "32M",
          "--console", "none", "--debug-log", out], out)
     return lines(out), status
 
