@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # time: 400
+# engines: interp bt
 # Debian's i386 kernel on a 32-bit processor without PAE: two-level page tables,
 # task gates, the 32-bit entry, VM86-era code paths.
 # shellcheck source=lib.sh
@@ -16,7 +17,7 @@ echo "report: slept $((b - a))"
 /bin/busybox ls /nowhere; echo "report: status $?"' "$TMPDIR/initramfs"
 
 # The self-tests of its cryptography take longer than all the rest.
-run_ringfence 380 run --engine interp --cpu i686 -m 256M \
+run_ringfence 380 run --engine "$ENGINE" --cpu i686 -m 256M \
 	--kernel build/others/i386/vmlinuz --initrd "$TMPDIR/initramfs" \
 	--append 'console=ttyS0 panic=-1 cryptomgr.notests'
 ok "a 686 kernel reaches init" stdout_has '^ringfence: init reached'
