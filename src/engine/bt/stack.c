@@ -481,6 +481,8 @@ static void emit_push_memory(struct translation *t, unsigned i)
 	CODE(c, 0x4d, 0x8b, 0x12); /* mov r10, [r10] */
 	code_store(c, FIELD(spill[1]), SCRATCH);
 	emit_push_spilled(t, i);
+	/* Where the interpreter did it, RSP does not lag. */
+	stack_settle(t);
 }
 
 void stack_load(struct translation *t, unsigned i)
