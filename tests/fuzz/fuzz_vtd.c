@@ -75,7 +75,7 @@ static void do_step(struct board *board, const uint8_t *step)
 		break;
 	case 1: /* switches on */
 		access_register(board, 0x18, 4, true,
-				load_u32(step + 4) | (step[1] & 1) << 31);
+				load_u32(step + 4) | (step[1] & 1u) << 31);
 		break;
 	case 2:
 		access_register(board, load_u16(step + 2), step[1] & 1 ? 8 : 4,

@@ -20,7 +20,9 @@ ok "reaches init without ACPI" stdout_has '^ringfence: init reached'
 ok "the MP table gives it two processors" stdout_has '^report: cpus 2\b'
 ok "and the IOAPIC" stdout_has '^report: ioapic [2-9]'
 ok "the test device has memory and ports" stdout_has \
-	'^report: 0x1b36 0x0005 0x0*c0000000 0x0*c0000fff .* 0x0*c000 0x0*c0ff '
+	'^report: 0x1b36 0x0005 0x0*c0[0-9a-f]{3}000 0x0*c0[0-9a-f]{3}fff .* 0x0*c000 0x0*c0ff '
+ok "the educational device has its MiB" stdout_has \
+	'^report: 0x1234 0x11e8 0x0*c0[0-9a-f]00000 0x0*c0[0-9a-f]fffff '
 ok "it ends as told" is "$status" 42
 
 append=noapic run_guest 200 cloud/vmlinuz "$report" --engine interp -m 256M
