@@ -144,6 +144,12 @@ static void slow(struct translation *t, unsigned condition, unsigned i)
 		 insn_rip(t, i));
 }
 
+void interpret_if(struct translation *t, unsigned i, unsigned condition)
+{
+	cold_add(t, COLD_INTERPRET, code_jcc_forward(&t->c, condition),
+		 insn_rip(t, i));
+}
+
 /* Where the comparison of emit_translate fails. */
 static void miss(struct translation *t, unsigned i, const struct cold *model)
 {

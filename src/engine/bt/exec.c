@@ -147,9 +147,10 @@ static void notice_generations(struct bt_vcpu *vcpu)
 	}
 	if (tlb->generation[0] != vcpu->generation[0])
 		switch_lower(vcpu, tlb->generation[0]);
+	if (tlb->generation[1] == vcpu->generation[1])
+		return;
 	for (unsigned codes = 0; codes < BT_CODES; codes++)
-		if (tlb->generation[1] != vcpu->generation[1])
-			clear_half(vcpu, codes, 1);
+		clear_half(vcpu, codes, 1);
 }
 
 void bt_exec_notice(struct bt_vcpu *vcpu)

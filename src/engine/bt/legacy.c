@@ -12,20 +12,9 @@
 
 #include "engine/interp/block.h"
 
-static bool is_kernel(const struct translation *t)
-{
-	return t->flavour.view != MMU_USER;
-}
-
 static bool has_stack(const struct translation *t)
 {
 	return segment_is_carried(t, SEG_SS, true);
-}
-
-static void interpret_if(struct translation *t, unsigned i, unsigned condition)
-{
-	cold_add(t, COLD_INTERPRET, code_jcc_forward(&t->c, condition),
-		 insn_rip(t, i));
 }
 
 /* --- pieces ------------------------------------------------------------------ */
@@ -232,17 +221,7 @@ static enum carried emit_pushf(struct translation *t, unsigned i)
 	if (!has_stack(t) || is_vm86(t))
 		return CARRIED_NOT;
 	need_flags_saved(t, RFLAGS_STATUS);
-	code_gs(c, OP_SIZE_32, 0x8b, SPARE, FIELD(flags));
-	code_rr(c, OP_SIZE_32, 0x89, SCRATCH, SPARE);
-	code_shr32(c, SCRATCH, 8);
-	code_group1(c, OP_SIZE_32, 4, SCRATCH, 0xd5);
-	code_group1(c, OP_SIZE_32, 4, SPARE, 1);
-	CODE(c, 0x41, 0xc1, 0xe1, 0x0b); /* shl r9d, 11 */
-	code_rr(c, OP_SIZE_32, 0x09, SCRATCH, SPARE); /* or */
-	code_gs(c, OP_SIZE_32, 0x8b, SPARE, FIELD(cpu.s.rflags));
-	code_group1(c, OP_SIZE_32, 4, SPARE, ~(uint32_t)RFLAGS_STATUS);
-	code_rr(c, OP_SIZE_32, 0x09, SPARE, SCRATCH);
-	code_store(c, FIELD(spill[1]), SPARE);
+	emit_spill_rflags(c);
 	emit_pushed(t, i, size, size);
 	store_spilled(c, size);
 	move_stack(t, -(int32_t)size);
@@ -261,7 +240,6 @@ static enum carried emit_popf(struct translation *t, unsigned i)
 			(is_kernel(t) ? RFLAGS_IF : 0);
 	unsigned size = t->insn[i].opsize;
 	struct code *c = &t->c;
-	uint8_t *skip;
 
 	if (!has_stack(t) || is_vm86(t))
 		return CARRIED_NOT;
@@ -276,26 +254,12 @@ static enum carried emit_popf(struct translation *t, unsigned i)
 	code_u32(c, (uint32_t)(POPF_FLAGS | RFLAGS_VIF | RFLAGS_VIP) & ~free &
 			    (size == 2 ? 0xffff : ~0u));
 	interpret_if(t, i, COND_NE);
-	if (is_kernel(t)) {
-		CODE(c, 0x41, 0xf7, 0xc2); /* test r10d, IF */
-		code_u32(c, RFLAGS_IF);
-		skip = code_jcc_forward(c, COND_E);
-		code_gs_imm8(c, 0x80, 7, FIELD(has_waiting), 0);
-		interpret_if(t, i, COND_NE);
-		code_land(c, skip);
-	}
+	emit_check_if(t, i);
 	code_group1(c, OP_SIZE_32, 4, SCRATCH, free);
 	code_gs(c, OP_SIZE_32, 0x31, SCRATCH, FIELD(cpu.s.rflags));
 	code_load(c, SCRATCH, FIELD(spill[1]));
-	code_rr(c, OP_SIZE_32, 0x89, SPARE, SCRATCH);
-	code_group1(c, OP_SIZE_32, 4, SPARE, 0xd5);
-	CODE(c, 0x41, 0xc1, 0xe1, 0x08); /* shl r9d, 8 */
-	code_shr32(c, SCRATCH, 11);
-	code_group1(c, OP_SIZE_32, 4, SCRATCH, 1);
-	code_rr(c, OP_SIZE_32, 0x09, SPARE, SCRATCH);
-	code_store(c, FIELD(flags), SPARE);
+	emit_take_status(t);
 	move_stack(t, (int32_t)size);
-	t->flags = FLAGS_SAVED;
 	return CARRIED;
 }
 

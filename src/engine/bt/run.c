@@ -346,14 +346,7 @@ static const void *raise_page_fault(struct bt_vcpu *vcpu, gva_t gva,
 				    uint32_t error)
 {
 	struct interp *cpu = &vcpu->cpu;
-	const struct cpu_event event = {
-		.is_valid = true,
-		.kind = CPU_EVENT_EXCEPTION,
-		.vector = VECTOR_PF,
-		.has_error_code = true,
-		.error_code = error,
-		.payload = gva,
-	};
+	const struct cpu_event event = page_fault_event(gva, error);
 	bool must_end = cpu->end_block;
 
 	if (vcpu->is_checked || !event_deliver_quick(cpu, &event))

@@ -22,12 +22,6 @@ bool segment_is_carried(const struct translation *t, enum segment segment,
 	return t->flavour.limit[segment] != BT_LIMIT_ODD;
 }
 
-static void interpret_if(struct translation *t, unsigned i, unsigned condition)
-{
-	cold_add(t, COLD_INTERPRET, code_jcc_forward(&t->c, condition),
-		 insn_rip(t, i));
-}
-
 /* The last byte against what the segment register holds. */
 static void check_any(struct translation *t, unsigned i, enum segment segment,
 		      unsigned size)

@@ -328,10 +328,11 @@ static void begin_run(struct translation *t, unsigned i)
 
 void stack_end(struct translation *t, unsigned i)
 {
-	struct use use = find_use(t, &t->insn[i]);
+	struct use use;
 
 	if (!t->current_run)
 		return;
+	use = find_use(t, &t->insn[i]);
 	t->rsp += use.change;
 	if (use.is_lost || !is_short(t->rsp) ||
 	    use.is_leave !=
@@ -602,7 +603,7 @@ static bool may_lag(const struct translation *t, unsigned i)
 void stack_prepare(struct translation *t, unsigned i)
 {
 	begin_run(t, i);
-	if (!may_lag(t, i))
+	if (t->lag && !may_lag(t, i))
 		stack_settle(t);
 }
 

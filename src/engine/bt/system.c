@@ -24,11 +24,6 @@
 
 #define VIEW_FIELD FIELD(cpu.view)
 
-static bool is_kernel(const struct translation *t)
-{
-	return t->flavour.view != MMU_USER;
-}
-
 static void load_guest(struct code *c, unsigned to, unsigned guest)
 {
 	if (in_memory(guest))
@@ -43,13 +38,6 @@ static void store_guest(struct code *c, unsigned guest, unsigned from)
 		code_store(c, FIELD_GPR(guest), from);
 	else
 		code_move(c, host_register(guest), from);
-}
-
-/* To the interpreter for instruction i where the condition holds. */
-static void interpret_if(struct translation *t, unsigned i, unsigned condition)
-{
-	cold_add(t, COLD_INTERPRET, code_jcc_forward(&t->c, condition),
-		 insn_rip(t, i));
 }
 
 /* --- flags ------------------------------------------------------------------ */
@@ -102,26 +90,56 @@ static enum carried emit_set_ac(struct translation *t, unsigned i)
 	return CARRIED_AND_ENDS;
 }
 
-static enum carried emit_pushf(struct translation *t, unsigned i)
+void emit_spill_rflags(struct code *c)
+{
+	code_gs(c, OP_SIZE_32, 0x8b, SPARE, FIELD(flags));
+	code_rr(c, OP_SIZE_32, 0x89, SCRATCH, SPARE);
+	code_shr32(c, SCRATCH, 8);
+	code_group1(c, OP_SIZE_32, 4, SCRATCH, 0xd5);
+	code_group1(c, OP_SIZE_32, 4, SPARE, 1);
+	CODE(c, 0x41, 0xc1, 0xe1, 0x0b); /* shl r9d, 11 */
+	code_rr(c, OP_SIZE_32, 0x09, SCRATCH, SPARE); /* or */
+	code_gs(c, OP_SIZE_32, 0x8b, SPARE, FIELD(cpu.s.rflags));
+	code_group1(c, OP_SIZE_32, 4, SPARE, ~(uint32_t)RFLAGS_STATUS);
+	code_rr(c, OP_SIZE_32, 0x09, SPARE, SCRATCH);
+	code_store(c, FIELD(spill[1]), SPARE);
+}
+
+void emit_take_status(struct translation *t)
 {
 	struct code *c = &t->c;
 
+	code_rr(c, OP_SIZE_32, 0x89, SPARE, SCRATCH);
+	code_group1(c, OP_SIZE_32, 4, SPARE, 0xd5);
+	CODE(c, 0x41, 0xc1, 0xe1, 0x08); /* shl r9d, 8 */
+	code_shr32(c, SCRATCH, 11);
+	code_group1(c, OP_SIZE_32, 4, SCRATCH, 1);
+	code_rr(c, OP_SIZE_32, 0x09, SPARE, SCRATCH); /* or */
+	code_store(c, FIELD(flags), SPARE);
+	t->flags = FLAGS_SAVED;
+}
+
+void emit_check_if(struct translation *t, unsigned i)
+{
+	struct code *c = &t->c;
+	uint8_t *skip;
+
+	if (!is_kernel(t))
+		return;
+	CODE(c, 0x41, 0xf7, 0xc2); /* test r10d, IF */
+	code_u32(c, RFLAGS_IF);
+	skip = code_jcc_forward(c, COND_E);
+	code_gs_imm8(c, 0x80, 7, FIELD(has_waiting), 0);
+	interpret_if(t, i, COND_NE);
+	code_land(c, skip);
+}
+
+static enum carried emit_pushf(struct translation *t, unsigned i)
+{
 	if (t->insn[i].opsize != 8)
 		return CARRIED_NOT;
 	need_flags_saved(t, RFLAGS_STATUS);
-	code_store(c, FIELD(spill[0]), RAX);
-	code_gs(c, OP_SIZE_32, 0x8b, RAX, FIELD(flags));
-	CODE(c, 0x41, 0x89, 0xc2); /* mov r10d, eax */
-	code_shr32(c, SCRATCH, 8);
-	code_group1(c, OP_SIZE_32, 4, SCRATCH, 0xd5);
-	CODE(c, 0x83, 0xe0, 0x01); /* and eax, 1 */
-	CODE(c, 0xc1, 0xe0, 0x0b); /* shl eax, 11 */
-	CODE(c, 0x41, 0x09, 0xc2); /* or r10d, eax */
-	code_gs(c, OP_SIZE_32, 0x8b, RAX, FIELD(cpu.s.rflags));
-	code_group1(c, OP_SIZE_32, 4, RAX, ~(uint32_t)RFLAGS_STATUS);
-	CODE(c, 0x4c, 0x09, 0xd0); /* or rax, r10 */
-	code_store(c, FIELD(spill[1]), RAX);
-	code_load(c, RAX, FIELD(spill[0]));
+	emit_spill_rflags(&t->c);
 	t->has_delta = false;
 	emit_push_spilled(t, i);
 	stack_settle(t);
@@ -134,7 +152,6 @@ static enum carried emit_popf(struct translation *t, unsigned i)
 	uint32_t free = RFLAGS_STATUS | RFLAGS_ID |
 			(is_kernel(t) ? RFLAGS_IF : 0);
 	struct code *c = &t->c;
-	uint8_t *skip;
 
 	if (t->insn[i].opsize != 8)
 		return CARRIED_NOT;
@@ -145,27 +162,11 @@ static enum carried emit_popf(struct translation *t, unsigned i)
 	CODE(c, 0x49, 0xf7, 0xc2); /* test r10, ~free */
 	code_u32(c, ~free);
 	interpret_if(t, i, COND_NE);
-	if (is_kernel(t)) {
-		CODE(c, 0x41, 0xf7, 0xc2); /* test r10d, IF */
-		code_u32(c, RFLAGS_IF);
-		skip = code_jcc_forward(c, COND_E);
-		code_gs_imm8(c, 0x80, 7, FIELD(has_waiting), 0);
-		interpret_if(t, i, COND_NE);
-		code_land(c, skip);
-	}
+	emit_check_if(t, i);
 	code_load(c, SCRATCH, FIELD(spill[1]));
 	code_store(c, FIELD(cpu.s.rflags), SCRATCH);
-	code_store(c, FIELD(spill[0]), RAX);
-	CODE(c, 0x44, 0x89, 0xd0); /* mov eax, r10d */
-	code_group1(c, OP_SIZE_32, 4, RAX, 0xd5);
-	CODE(c, 0xc1, 0xe0, 0x08); /* shl eax, 8 */
-	code_shr32(c, SCRATCH, 11);
-	code_group1(c, OP_SIZE_32, 4, SCRATCH, 1);
-	CODE(c, 0x44, 0x09, 0xd0); /* or eax, r10d */
-	code_store(c, FIELD(flags), RAX);
-	code_load(c, RAX, FIELD(spill[0]));
+	emit_take_status(t);
 	code_lea(c, GUEST_RSP, GUEST_RSP, 8);
-	t->flags = FLAGS_SAVED;
 	return CARRIED;
 }
 

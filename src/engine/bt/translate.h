@@ -174,6 +174,11 @@ static inline uint32_t code_limit(const struct translation *t)
 				    memory_order_relaxed);
 }
 
+static inline bool is_kernel(const struct translation *t)
+{
+	return t->flavour.view != MMU_USER;
+}
+
 static inline uint64_t insn_rip(const struct translation *t, unsigned i)
 {
 	return t->rip + t->offset[i];
@@ -212,6 +217,9 @@ bool is_stack_operand(const struct translation *t, const struct insn *insn);
 /* R10 = the host address of a memory operand that has a size: all the above. */
 void emit_operand_address(struct translation *t, unsigned i,
 			  const struct operand *memory);
+
+/* To the interpreter for instruction i where the condition holds. */
+void interpret_if(struct translation *t, unsigned i, unsigned condition);
 
 /* Instruction i by the interpreter, here and now. */
 void emit_interpret(struct translation *t, unsigned i);
@@ -350,6 +358,13 @@ void emit_crossing_check(struct translation *t, unsigned i);
 
 /* --- system.c --- */
 
+/* spill[1] = RFLAGS as PUSHF has them; the status flags are saved. R9 and R10 go. */
+void emit_spill_rflags(struct code *c);
+/* The saved status flags become those of R10, as POPF has them. R9 and R10 go. */
+void emit_take_status(struct translation *t);
+/* POPF, with what changes in R10: an interrupt waits that a change of IF may let
+ * in: the interpreter's. */
+void emit_check_if(struct translation *t, unsigned i);
 /* Emits instruction i if it is one of this file's. */
 enum carried emit_system(struct translation *t, unsigned i);
 /* The same for MOVS, STOS and LODS: string.c. */

@@ -99,14 +99,7 @@ _Noreturn void interp_fault(struct interp *cpu, enum vector vector,
 
 _Noreturn void interp_page_fault(struct interp *cpu, gva_t gva, uint32_t error)
 {
-	cpu->pending = (struct cpu_event){
-		.is_valid = true,
-		.kind = CPU_EVENT_EXCEPTION,
-		.vector = VECTOR_PF,
-		.has_error_code = true,
-		.error_code = error,
-		.payload = gva,
-	};
+	cpu->pending = page_fault_event(gva, error);
 	longjmp(cpu->fault, 1);
 }
 

@@ -251,6 +251,19 @@ _Noreturn void interp_fault(struct interp *cpu, enum vector vector,
 			    uint32_t error);
 _Noreturn void interp_page_fault(struct interp *cpu, gva_t gva, uint32_t error);
 
+/* What it raises. `error`: SDM 3, 4.7. */
+static inline struct cpu_event page_fault_event(gva_t gva, uint32_t error)
+{
+	return (struct cpu_event){
+		.is_valid = true,
+		.kind = CPU_EVENT_EXCEPTION,
+		.vector = VECTOR_PF,
+		.has_error_code = true,
+		.error_code = error,
+		.payload = gva,
+	};
+}
+
 /* Shorthand for what most instructions need. */
 _Noreturn static inline void fault_ud(struct interp *cpu)
 {
