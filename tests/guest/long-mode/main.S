@@ -17,13 +17,4 @@ start:
 	outb_to	SERIAL '4'
 	outb_to	SERIAL '\n'
 	finish	0
-	.balign	8
-gdt:	.quad	0, 0x00af9b000000ffff, 0x00cf93000000ffff
-descriptor:
-	.word	23
-	.long	gdt
-	.bss
-	.balign	4096
-pml4:	.space	4096
-pdpt:	.space	4096
-pd:	.space	4096
+	long_mode_tables

@@ -202,21 +202,12 @@ fault:
 	invlpg	BASE
 	iretq
 
-	.balign	8
-gdt:	.quad	0, 0x00af9b000000ffff, 0x00cf93000000ffff
-descriptor:
-	.word	23
-	.long	gdt
 idt_descriptor:
 	.word	2047
 	.quad	idt
-	.bss
-	.balign	4096
-pml4:	.space	4096
-pdpt:	.space	4096
+	long_mode_tables
 pdpt_high:
 	.space	4096
-pd:	.space	4096
 pd_high:
 	.space	4096
 table:	.space	4096

@@ -176,19 +176,10 @@ fault:
 	wrpkrs_to 0
 	iretq
 
-	.balign	8
-gdt:	.quad	0, 0x00af9b000000ffff, 0x00cf93000000ffff
-descriptor:
-	.word	23
-	.long	gdt
 idt_descriptor:
 	.word	2047
 	.quad	idt
-	.bss
-	.balign	4096
-pml4:	.space	4096
-pdpt:	.space	4096
-pd:	.space	4096
+	long_mode_tables
 area:	.space	4096
 compact:
 	.space	4096

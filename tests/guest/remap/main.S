@@ -144,16 +144,7 @@ called:	mov	$1, %eax
 called_2:
 	mov	$2, %eax
 	ret
-	.balign	8
-gdt:	.quad	0, 0x00af9b000000ffff, 0x00cf93000000ffff
-descriptor:
-	.word	23
-	.long	gdt
-	.bss
-	.balign	4096
-pml4:	.space	4096
-pdpt:	.space	4096
-pd:	.space	4096
+	long_mode_tables
 table:	.space	4096
 pml4_2:	.space	4096
 pdpt_2:	.space	4096
