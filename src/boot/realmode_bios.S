@@ -16,6 +16,14 @@
 #define ZF		0x40
 #define FLAGS		6	/* of the caller, above BP, IP and CS */
 
+/* Into what IRET restores. */
+	.macro	caller_flags operation:req value:req
+	pushw	%bp
+	movw	%sp, %bp
+	\operation	\value, FLAGS(%bp)
+	popw	%bp
+	.endm
+
 	.section .rodata
 	.code16
 	.balign	16
@@ -88,10 +96,7 @@ base_memory:
 	/* No key is there, none held. */
 keyboard:
 	movw	$0, %ax
-	pushw	%bp
-	movw	%sp, %bp
-	orw	$ZF, FLAGS(%bp)
-	popw	%bp
+	caller_flags orw $ZF
 	iretw
 
 system:	cmpw	$0xe820, %ax
@@ -103,10 +108,7 @@ system:	cmpw	$0xe820, %ax
 	cmpb	$0x24, %ah	/* A20 */
 	je	a20
 fail:	movb	$0x86, %ah
-	pushw	%bp
-	movw	%sp, %bp
-	orw	$CF, FLAGS(%bp)
-	popw	%bp
+	caller_flags orw $CF
 	iretw
 
 	/* 2400h to 2403h: it is open, and stays */
@@ -114,10 +116,8 @@ a20:	cmpb	$0, %al
 	je	fail
 	movw	$1, %ax
 	movb	$2, %bl
-done:	pushw	%bp
-	movw	%sp, %bp
-	andw	$~CF, FLAGS(%bp)
-	popw	%bp
+done:
+	caller_flags andw $~CF
 	iretw
 
 get_88:	movw	%cs:AT(e88), %ax
