@@ -26,7 +26,7 @@ trap cleanup EXIT
 # same time.
 lines() {
 	tr -d '\r' <"$1" | grep -avE 'Lost [0-9]+ RTC|interrupt took' |
-		sed -E 's/^\[ *[0-9.]*\] //; s/0x[0-9a-f]+/X/g; s/[0-9]+/N/g' |
+		sed -E 's/^\[ *[0-9.]*\] //; s/0x[0-9a-f]+/X/g; s/-?[0-9]+/N/g' |
 		sort
 }
 
