@@ -53,7 +53,8 @@ page calloc memcmp
 translate bt_check_note bt_dump_block
 run bt_check_aborted bt_check_enter bt_check_left bt_check_start
 flavour bt_check_wants
-run block_find_one pthread_mutex_lock pthread_mutex_unlock
+run block_find_one pthread_mutex_lock pthread_mutex_trylock
+run pthread_mutex_unlock
 page pthread_mutex_lock pthread_mutex_unlock
 stop pthread_mutex_lock pthread_mutex_unlock sched_yield
 system fpu_in_use

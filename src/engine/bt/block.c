@@ -19,8 +19,18 @@
 
 #define RUN 64 /* buckets that a page's blocks have, one after the other */
 
+/*
+ * Where a block is listed: a bucket, whose lower half is the first's number, and
+ * a bit of the upper half, set if one like it is in the list. What is not there,
+ * as before every translation, is mostly known so without a look at others.
+ */
+struct slot {
+	unsigned bucket;
+	uint64_t bit;
+};
+
 /* What is looked for next is mostly near what was looked for last. */
-static unsigned hash(uint32_t page, uint64_t rip, uint32_t flavour)
+static struct slot hash(uint32_t page, uint64_t rip, uint32_t flavour)
 {
 	uint64_t x = rip >> PAGE_SHIFT ^ (uint64_t)page << 28 ^
 		     (uint64_t)flavour << 58;
@@ -28,14 +38,19 @@ static unsigned hash(uint32_t page, uint64_t rip, uint32_t flavour)
 
 	x *= 0x9e3779b97f4a7c15ull;
 	run = (unsigned)(x >> 40) % (BT_BUCKETS / RUN);
-	return run * RUN + place;
+	return (struct slot){
+		.bucket = run * RUN + place,
+		.bit = BIT(32 + ((x >> 32 ^ rip ^ rip >> 7) & 31)),
+	};
 }
 
 struct bt_block *bt_block_find(struct bt_vm *bt, uint32_t page, uint64_t rip,
 			       uint32_t flavour)
 {
-	uint32_t number = __atomic_load_n(&bt->bucket[hash(page, rip, flavour)],
-					  __ATOMIC_ACQUIRE);
+	struct slot slot = hash(page, rip, flavour);
+	uint64_t bucket =
+		__atomic_load_n(&bt->bucket[slot.bucket], __ATOMIC_ACQUIRE);
+	uint32_t number = bucket & slot.bit ? (uint32_t)bucket : 0;
 
 	while (number) {
 		struct bt_block *block = &bt->block[number];
@@ -48,12 +63,32 @@ struct bt_block *bt_block_find(struct bt_vm *bt, uint32_t page, uint64_t rip,
 	return NULL;
 }
 
+static void enter(struct bt_vm *bt, struct bt_block *block)
+{
+	struct slot slot = hash(block->page, block->rip, block->flavour);
+	uint64_t *bucket = &bt->bucket[slot.bucket];
+	uint64_t bits = (*bucket & ~(uint64_t)UINT32_MAX) | slot.bit;
+
+	block->next = (uint32_t)*bucket;
+	__atomic_store_n(bucket, bits | bt_block_number(bt, block),
+			 __ATOMIC_RELEASE);
+}
+
+/* Its bit stays, which others may share, until the list is empty. */
 static void unhash(struct bt_vm *bt, const struct bt_block *block)
 {
+	struct slot slot = hash(block->page, block->rip, block->flavour);
+	uint64_t *bucket = &bt->bucket[slot.bucket];
 	uint32_t number = bt_block_number(bt, block);
-	uint32_t *link =
-		&bt->bucket[hash(block->page, block->rip, block->flavour)];
+	uint64_t bits = *bucket & ~(uint64_t)UINT32_MAX;
+	uint32_t *link;
 
+	if ((uint32_t)*bucket == number) {
+		__atomic_store_n(bucket, block->next ? bits | block->next : 0,
+				 __ATOMIC_RELEASE);
+		return;
+	}
+	link = &bt->block[(uint32_t)*bucket].next;
 	while (*link != number)
 		link = &bt->block[*link].next;
 	__atomic_store_n(link, block->next, __ATOMIC_RELEASE);
@@ -234,8 +269,6 @@ void bt_block_add(struct bt_vm *bt, struct bt_block *block)
 {
 	struct bt_page *page = bt->page[block->page];
 	uint32_t number = bt_block_number(bt, block);
-	uint32_t *bucket =
-		&bt->bucket[hash(block->page, block->rip, block->flavour)];
 
 	bt_region(bt)->blocks++;
 	(*find_mapping(bt, block->page, block->rip,
@@ -246,19 +279,14 @@ void bt_block_add(struct bt_vm *bt, struct bt_block *block)
 		bt->block[block->page_next].page_prev = number;
 	page->blocks = number;
 	page->writes = 0;
-	block->next = *bucket;
-	__atomic_store_n(bucket, number, __ATOMIC_RELEASE);
+	enter(bt, block);
 }
 
 void bt_block_rename(struct bt_vm *bt, struct bt_block *block, uint64_t rip)
 {
-	uint32_t *bucket;
-
 	unhash(bt, block);
 	block->rip = rip;
-	bucket = &bt->bucket[hash(block->page, rip, block->flavour)];
-	block->next = *bucket;
-	__atomic_store_n(bucket, bt_block_number(bt, block), __ATOMIC_RELEASE);
+	enter(bt, block);
 }
 
 static void unlist(struct bt_vm *bt, struct bt_page *page,

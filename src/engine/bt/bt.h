@@ -520,7 +520,7 @@ struct bt_vm {
 	struct bt_region region[BT_REGIONS];
 	unsigned current; /* region */
 	struct bt_block *block; /* by number */
-	uint32_t *bucket;
+	uint64_t *bucket; /* block.c, struct slot */
 	struct bt_mapping **mapping; /* buckets */
 	uint32_t last_id;
 	struct bt_space space[BT_SPACES];

@@ -24,7 +24,7 @@
 	align_up((BT_REGIONS * (uint64_t)BT_BLOCKS_MAX + 1) * \
 			 sizeof(struct bt_block),             \
 		 PAGE_SIZE)
-#define BUCKETS_SIZE (BT_BUCKETS * sizeof(uint32_t))
+#define BUCKETS_SIZE (BT_BUCKETS * sizeof(uint64_t))
 
 /* NULL if there is no room. */
 static void *map_file(const struct bt_vm *bt, uint64_t offset, uint64_t size,

@@ -40,7 +40,7 @@ static inline unsigned host_register(unsigned guest)
 #define FIELD_RIP    FIELD(cpu.s.rip)
 
 /* The low `size` bytes of a word, up to 8. By words, as the compiler takes each
- * store of a byte for one to c->at too. There is room for 8 beyond the end. */
+ * store of a byte for one to c->at too. There is room for 16 beyond the end. */
 static inline void code_word(struct code *c, uint64_t word, unsigned size)
 {
 	uint8_t *at = c->at;
@@ -65,6 +65,18 @@ static inline void code_u64(struct code *c, uint64_t value)
 	code_word(c, value, 8);
 }
 
+/* Up to 16 bytes, as a pair of such words. */
+static inline void code_words(struct code *c, uint64_t low, uint64_t high,
+			      unsigned size)
+{
+	uint8_t *at = c->at;
+
+	BUG_ON(at >= c->end);
+	store_u64(at, low);
+	store_u64(at + 8, high);
+	c->at = at + size;
+}
+
 /* Where the next byte will run. */
 static inline uint8_t *code_here(const struct code *c)
 {
@@ -83,14 +95,14 @@ static inline void code_gs(struct code *c, unsigned wide, unsigned opcode,
 			   unsigned reg, uint32_t field)
 {
 	unsigned rex = wide << 3 | reg >> 3 << 2;
-
-	uint64_t rest = opcode | ((reg & 7) << 3 | 4) << 8 | 0x25 << 16;
+	uint64_t rest = opcode | ((reg & 7) << 3 | 4) << 8 | 0x25 << 16 |
+			(uint64_t)field << 24;
 
 	if (rex)
-		code_word(c, 0x65 | (0x40 | rex) << 8 | rest << 16, 5);
+		code_words(c, 0x65 | (0x40 | rex) << 8 | rest << 16, rest >> 48,
+			   9);
 	else
-		code_word(c, 0x65 | rest << 8, 4);
-	code_u32(c, field);
+		code_word(c, 0x65 | rest << 8, 8);
 }
 
 /* op reg, gs:[index + field]; index is not RSP or R12. */
@@ -132,21 +144,24 @@ static inline void code_copy(struct code *c, const uint8_t *bytes,
 static inline void code_gs_imm(struct code *c, unsigned wide, unsigned opcode,
 			       unsigned digit, uint32_t field, uint32_t value)
 {
-	CODE(c, 0x65);
+	uint64_t rest = opcode | (digit << 3 | 4) << 8 | 0x25 << 16 |
+			(uint64_t)field << 24;
+
 	if (wide)
-		code_u8(c, 0x48);
-	CODE(c, opcode, digit << 3 | 4, 0x25);
-	code_u32(c, field);
-	code_u32(c, value);
+		code_words(c, 0x65 | 0x48 << 8 | rest << 16,
+			   rest >> 48 | (uint64_t)value << 8, 13);
+	else
+		code_words(c, 0x65 | rest << 8, value, 12);
 }
 
 /* The same on a byte: C6 MOV, 80 group 1, F6 TEST. */
 static inline void code_gs_imm8(struct code *c, unsigned opcode, unsigned digit,
 				uint32_t field, unsigned value)
 {
-	CODE(c, 0x65, opcode, digit << 3 | 4, 0x25);
-	code_u32(c, field);
-	code_u8(c, value);
+	uint64_t rest = opcode | (digit << 3 | 4) << 8 | 0x25 << 16 |
+			(uint64_t)field << 24;
+
+	code_words(c, 0x65 | rest << 8, value, 9);
 }
 
 static inline void code_load(struct code *c, unsigned reg, uint32_t field)
@@ -214,20 +229,23 @@ static inline void code_rorx32(struct code *c, unsigned to, unsigned from,
 /* MOV reg, value in the shortest form that does not touch the flags. */
 static inline void code_constant(struct code *c, unsigned reg, uint64_t value)
 {
+	unsigned low = reg & 7, high = reg >> 3;
+
 	if (value == (uint32_t)value) {
-		if (reg >> 3)
-			code_u8(c, 0x41);
-		code_u8(c, 0xb8 | (reg & 7));
-		code_u32(c, (uint32_t)value);
+		uint64_t rest = (0xb8 | low) | value << 8;
+
+		if (high)
+			code_word(c, 0x41 | rest << 8, 6);
+		else
+			code_word(c, rest, 5);
 	} else if (value == (uint64_t)(int32_t)value) {
-		code_u8(c, 0x48 | reg >> 3);
-		code_u8(c, 0xc7);
-		code_u8(c, 0xc0 | (reg & 7));
-		code_u32(c, (uint32_t)value);
+		code_word(c,
+			  (0x48 | high) | 0xc7 << 8 | (0xc0 | low) << 16 |
+				  value << 24,
+			  7);
 	} else {
-		code_u8(c, 0x48 | reg >> 3);
-		code_u8(c, 0xb8 | (reg & 7));
-		code_u64(c, value);
+		code_words(c, (0x48 | high) | (0xb8 | low) << 8 | value << 16,
+			   value >> 48, 10);
 	}
 }
 
@@ -237,6 +255,11 @@ static inline unsigned code_mod(unsigned base, int32_t displacement)
 	if (!displacement && (base & 7) != 5)
 		return 0;
 	return displacement == (int8_t)displacement ? 0x40 : 0x80;
+}
+
+static inline unsigned code_displacement_size(unsigned mod)
+{
+	return mod == 0x80 ? 4 : mod >> 6;
 }
 
 static inline void code_displacement(struct code *c, unsigned mod,
@@ -253,13 +276,14 @@ static inline void code_lea_sized(struct code *c, unsigned wide, unsigned to,
 				  unsigned base, int32_t displacement)
 {
 	unsigned mod = code_mod(base, displacement);
+	uint64_t word = (0x40 | wide << 3 | to >> 3 << 2 | base >> 3) |
+			0x8d << 8 | (mod | (to & 7) << 3 | (base & 7)) << 16;
+	unsigned size = 3;
 
-	code_u8(c, 0x40 | wide << 3 | to >> 3 << 2 | base >> 3);
-	code_u8(c, 0x8d);
-	code_u8(c, mod | (to & 7) << 3 | (base & 7));
 	if ((base & 7) == 4)
-		code_u8(c, 0x24);
-	code_displacement(c, mod, displacement);
+		word |= 0x24ull << 8 * size++;
+	word |= (uint64_t)(uint32_t)displacement << 8 * size;
+	code_word(c, word, size + code_displacement_size(mod));
 }
 
 static inline void code_lea(struct code *c, unsigned to, unsigned base,
@@ -280,20 +304,20 @@ static inline void code_lea_full(struct code *c, bool wide, unsigned to,
 	unsigned i = index == NO_REGISTER ? 4 : index;
 	unsigned rex = wide << 3 | to >> 3 << 2 | i >> 3 << 1 | b >> 3;
 	unsigned mod = base == NO_REGISTER ? 0 : code_mod(b, displacement);
+	unsigned more = base == NO_REGISTER ? 4 : code_displacement_size(mod);
+	bool has_sib = index != NO_REGISTER || base == NO_REGISTER ||
+		       (b & 7) == 4;
+	uint64_t word = 0x8d | (mod | (to & 7) << 3 | (has_sib ? 4 : b & 7))
+				       << 8;
+	unsigned size = 2;
 
+	if (has_sib)
+		word |= (uint64_t)(log << 6 | (i & 7) << 3 | (b & 7))
+			<< 8 * size++;
+	word |= (uint64_t)(uint32_t)displacement << 8 * size;
 	if (rex)
-		code_u8(c, 0x40 | rex);
-	code_u8(c, 0x8d);
-	if (index == NO_REGISTER && base != NO_REGISTER && (b & 7) != 4) {
-		code_u8(c, mod | (to & 7) << 3 | (b & 7));
-	} else {
-		code_u8(c, mod | (to & 7) << 3 | 4);
-		code_u8(c, log << 6 | (i & 7) << 3 | (b & 7));
-	}
-	if (base == NO_REGISTER)
-		code_u32(c, (uint32_t)displacement);
-	else
-		code_displacement(c, mod, displacement);
+		word = 0x40 | rex | word << 8;
+	code_word(c, word, size + more + (rex ? 1 : 0));
 }
 
 /* Branches to code that exists; Jcc by condition. */
@@ -342,24 +366,16 @@ static inline void code_land(struct code *c, uint8_t *displacement)
  * can be patched in one store while others run it. */
 static inline void code_align_rel32(struct code *c, unsigned opcode_bytes)
 {
-	static const uint8_t nop[3][3] = { { 0x90 },
-					   { 0x66, 0x90 },
-					   { 0x0f, 0x1f, 0x00 } };
+	static const uint32_t nop[4] = { 0, 0x90, 0x9066, 0x001f0f };
 	unsigned pad = -((uintptr_t)code_here(c) + opcode_bytes) % 4;
 
-	for (unsigned i = 0; i < pad; i++)
-		code_u8(c, nop[pad - 1][i]);
+	code_word(c, nop[pad], pad);
 }
 
 /* cmp byte gs:[attention], 0 */
 static inline void code_poll(struct code *c)
 {
-	code_u8(c, 0x65);
-	code_u8(c, 0x80);
-	code_u8(c, 7 << 3 | 4);
-	code_u8(c, 0x25);
-	code_u32(c, FIELD(cpu.attention));
-	code_u8(c, 0);
+	code_gs_imm8(c, 0x80, 7, FIELD(cpu.attention), 0);
 }
 
 /* cmp dword gs:[field], value; jne: the value's place is aligned when the
@@ -367,12 +383,7 @@ static inline void code_poll(struct code *c)
 static inline uint8_t *code_check(struct code *c, uint32_t field,
 				  uint32_t value)
 {
-	code_u8(c, 0x65);
-	code_u8(c, 0x81);
-	code_u8(c, 7 << 3 | 4);
-	code_u8(c, 0x25);
-	code_u32(c, field);
-	code_u32(c, value);
+	code_gs_imm(c, OP_SIZE_32, 0x81, 7, field, value);
 	return code_jcc_forward(c, COND_NE);
 }
 
@@ -380,34 +391,36 @@ static inline uint8_t *code_check(struct code *c, uint32_t field,
 static inline void code_compare_indexed(struct code *c, uint32_t field,
 					uint32_t value)
 {
-	code_u8(c, 0x65);
-	code_u8(c, 0x67);
-	code_u8(c, 0x41);
-	code_u8(c, 0x81);
-	code_u8(c, 0x80 | 7 << 3 | (SCRATCH & 7));
-	code_u32(c, field);
-	code_u32(c, value);
+	code_words(c,
+		   0x65 | 0x67 << 8 | 0x41 << 16 | 0x81ull << 24 |
+			   (uint64_t)(0x80 | 7 << 3 | (SCRATCH & 7)) << 32 |
+			   (uint64_t)field << 40,
+		   field >> 24 | (uint64_t)value << 8, 13);
 }
+
+#define CODE_U32(value)                                                      \
+	(uint8_t)(value), (uint8_t)((value) >> 8), (uint8_t)((value) >> 16), \
+		(uint8_t)((value) >> 24)
 
 /* Flags from RFLAGS to the vCPU; SPARE goes. */
 static inline void code_save_flags(struct code *c)
 {
-	code_move(c, SPARE, RAX);
-	code_u8(c, 0x9f); /* lahf */
-	code_u8(c, 0x0f); /* seto al */
-	code_u8(c, 0x90);
-	code_u8(c, 0xc0);
-	code_gs(c, OP_SIZE_32, 0x89, RAX, FIELD(flags));
-	code_move(c, RAX, SPARE);
+	_Static_assert(SPARE == R9, "as it is here");
+	CODE(c, 0x49, 0x89, 0xc1, /* mov r9, rax */
+	     0x9f, /* lahf */
+	     0x0f, 0x90, 0xc0, /* seto al */
+	     0x65, 0x89, 0x04, 0x25,
+	     CODE_U32(FIELD(flags)), /* mov gs:.., eax */
+	     0x4c, 0x89, 0xc8); /* mov rax, r9 */
 }
 
 /* And back; SPARE goes. */
 static inline void code_restore_flags(struct code *c)
 {
-	code_move(c, SPARE, RAX);
-	code_gs(c, OP_SIZE_32, 0x8b, RAX, FIELD(flags));
-	code_u8(c, 0x04); /* add al, 127: OF where SETO gave 1 */
-	code_u8(c, 0x7f);
-	code_u8(c, 0x9e); /* sahf */
-	code_move(c, RAX, SPARE);
+	CODE(c, 0x49, 0x89, 0xc1, /* mov r9, rax */
+	     0x65, 0x8b, 0x04, 0x25,
+	     CODE_U32(FIELD(flags)), /* mov eax, gs:.. */
+	     0x04, 0x7f, /* add al, 127: OF where SETO gave 1 */
+	     0x9e, /* sahf */
+	     0x4c, 0x89, 0xc8); /* mov rax, r9 */
 }

@@ -159,6 +159,17 @@ static bool is_past_limit(const struct bt_vcpu *vcpu)
 	       vcpu->cpu.s.rip > vcpu->cpu.s.segment[SEG_CS].limit;
 }
 
+/* Takes bt_vm.lock. True: the vCPU is out of guest code, which it must be only to
+ * wait for it. */
+static bool lock_tables(struct bt_vcpu *vcpu)
+{
+	if (likely(!pthread_mutex_trylock(&vcpu->bt->lock)))
+		return false;
+	bt_leave_guest(vcpu);
+	pthread_mutex_lock(&vcpu->bt->lock);
+	return true;
+}
+
 /* The code for s.rip, or NULL: the interpreter's. Faults as a fetch. */
 static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 			     uint32_t drops)
@@ -166,7 +177,7 @@ static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 	struct bt_vm *bt = vcpu->bt;
 	struct bt_block *block;
 	const void *code = NULL;
-	bool is_fresh;
+	bool is_fresh, has_left;
 	uint64_t rip = bt_rip(vcpu);
 	uint32_t page, flavour;
 	const uint8_t *host;
@@ -186,8 +197,7 @@ static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 		return code;
 	if (unlikely(bt->check))
 		bt_vectors_leave(vcpu);
-	bt_leave_guest(vcpu);
-	pthread_mutex_lock(&bt->lock);
+	has_left = lock_tables(vcpu);
 	is_fresh = atomic_load(&bt->drops) == drops;
 	bt_space_note(vcpu);
 	block = bt_block_find(bt, page, rip, flavour);
@@ -212,7 +222,8 @@ static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 		code = bt_code(bt, block->code + BT_CHECK_SIZE);
 	}
 	/* Before the lock is free: the code may not go meanwhile. */
-	bt_enter_guest(vcpu);
+	if (has_left)
+		bt_enter_guest(vcpu);
 	pthread_mutex_unlock(&bt->lock);
 	return code;
 }
