@@ -8,7 +8,7 @@
 objects=build/release/src
 
 path=()
-for file in "$objects"/engine/interp/*.o "$objects"/x86/{walk,xsave_image,cpuid,decode,reencode,insn_table}.o \
+for file in "$objects"/engine/interp/*.o "$objects"/x86/{walk,xsave_image,cpuid,decode,decode_cache,reencode,insn_table}.o \
 	"$objects"/engine/bt/{run,return,xstate,exec,stop,vectors,world,stress}.o \
 	"$objects"/engine/bt/{translate,access,branch,crossing,leave,percpu,rules,stack}.o \
 	"$objects"/engine/bt/{string,system,syscall,stub,block,cache,move,page}.o \

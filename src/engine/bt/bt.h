@@ -49,6 +49,7 @@
 
 struct vm;
 struct code;
+struct decode_cache;
 
 /*
  * What a block's code depends on besides its bytes and address: the view of
@@ -522,6 +523,7 @@ struct bt_vm {
 	struct bt_block *block; /* by number */
 	uint64_t *bucket; /* block.c, struct slot */
 	struct bt_mapping **mapping; /* buckets */
+	struct decode_cache *decoded; /* what translations decoded */
 	uint32_t last_id;
 	struct bt_space space[BT_SPACES];
 	uint64_t space_clock;

@@ -16,6 +16,7 @@
 
 #include "core/vm.h"
 #include "engine/bt/code.h"
+#include "x86/decode_cache.h"
 
 /* --- life ----------------------------------------------------------------- */
 
@@ -100,8 +101,10 @@ int bt_vm_init(struct bt_vm *bt, struct vm *vm)
 	bt->has_code = calloc(pages, sizeof(*bt->has_code));
 	bt->writers = calloc(pages, sizeof(*bt->writers));
 	bt->mapping = calloc(BT_MAPPINGS, sizeof(struct bt_mapping *));
+	bt->decoded = calloc(1, sizeof(*bt->decoded));
 	error = map_cache(bt);
-	if (error || !bt->page || !bt->has_code || !bt->writers || !bt->mapping)
+	if (error || !bt->page || !bt->has_code || !bt->writers ||
+	    !bt->mapping || !bt->decoded)
 		return error ? error : -ENOMEM;
 	for (unsigned i = 0; i < BT_REGIONS; i++)
 		region_clear(bt, i);
@@ -132,6 +135,7 @@ void bt_vm_fini(struct bt_vm *bt)
 	free_mappings(bt);
 	free((void *)bt->has_code);
 	free((void *)bt->writers);
+	free(bt->decoded);
 	unmap(bt->block, BLOCKS_SIZE);
 	unmap(bt->bucket, BUCKETS_SIZE);
 	unmap(bt->writable, BT_CACHE_SIZE);

@@ -17,7 +17,7 @@
 
 #include "core/vm.h"
 #include "engine/bt/dump.h"
-#include "x86/decode.h"
+#include "x86/decode_cache.h"
 
 /* --- decode ------------------------------------------------------------------ */
 
@@ -87,8 +87,8 @@ static void decode_block(struct translation *t)
 		struct insn *insn = &t->insn[t->count];
 
 		copy_bytes(t, offset);
-		if (insn_decode(insn, t->bytes + offset, t->copied - offset,
-				t->mode) <= 0 ||
+		if (insn_decode_cached(t->bt->decoded, insn, t->bytes + offset,
+				       t->copied - offset, t->mode) <= 0 ||
 		    (t->flavour.is_segmented &&
 		     is_past_limit(t, offset + insn->len)))
 			break;
@@ -150,8 +150,9 @@ static void look_at(struct translation *t, struct look *look, uint64_t rip)
 		struct insn insn;
 
 		copied = copy_look(look, host, copied, offset, room);
-		if (insn_decode(&insn, look->bytes + offset, copied - offset,
-				t->mode) <= 0) {
+		if (insn_decode_cached(t->bt->decoded, &insn,
+				       look->bytes + offset, copied - offset,
+				       t->mode) <= 0) {
 			look->span.size =
 				(uint16_t)MIN(copied, offset + INSN_MAX_LEN);
 			break;
