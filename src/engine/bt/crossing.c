@@ -62,8 +62,10 @@ void emit_crossing_check(struct translation *t, unsigned i)
 	t->has_delta = false;
 	t->has_places = false; /* the next page's TLB entry is chosen */
 	t->has_delta = false;
-	need_flags_saved(t, insn_reads_status(insn) |
-				    (t->live_after[i] & ~row->flags_written));
+	need_flags_saved(
+		t, insn_reads_status(insn) |
+			   (t->live_after[i] &
+			    (~row->flags_written | insn_keeps_status(insn))));
 	code_constant(c, SCRATCH, page);
 	code_gs(c, OP_SIZE_64, 0x33, SCRATCH,
 		FIELD(cpu.tlb.generation[0]) + 8 * (uint32_t)(page >> 63));

@@ -398,7 +398,8 @@ static void emit_carried(struct translation *t, unsigned i)
 	const struct insn_row *row = insn_row(insn);
 	const struct operand *memory = memory_operand(insn);
 	uint32_t written = row->flags_written & RFLAGS_STATUS;
-	uint32_t read = row->flags_read & RFLAGS_STATUS;
+	uint32_t read = insn_reads_status(insn) |
+			(insn_keeps_status(insn) & t->live_after[i]);
 	uint32_t kept = t->live_after[i] & ~written;
 	bool is_checked = is_checked_on_stack(t, insn) && !divides(insn);
 	struct temporaries temps;

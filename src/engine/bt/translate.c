@@ -102,12 +102,41 @@ static void decode_block(struct translation *t)
 
 /* --- flags ------------------------------------------------------------------- */
 
+/* A shift by none changes no flags; by any other number it writes all, those that
+ * the manual has undefined among them. */
+static bool is_shift(const struct insn *insn)
+{
+	switch (insn->op) {
+	case OP_SHL:
+	case OP_SHR:
+	case OP_SAR:
+	case OP_SHLD:
+	case OP_SHRD:
+		return true;
+	default:
+		return false;
+	}
+}
+
+uint32_t insn_keeps_status(const struct insn *insn)
+{
+	const struct operand *count = &insn->operand[insn->nops - 1];
+
+	if (!is_shift(insn) || count->kind == OPND_ONE ||
+	    (count->kind == OPND_IMM &&
+	     ((uint64_t)insn->imm & (insn->operand[0].size == 8 ? 63 : 31))))
+		return 0;
+	return RFLAGS_STATUS;
+}
+
 /* The interpreter looks at all of them when it takes an instruction over, and
  * what it does then may show them (PUSHF, SYSCALL). */
 uint32_t insn_reads_status(const struct insn *insn)
 {
 	const struct insn_row *row = insn_row(insn);
 
+	if (is_shift(insn))
+		return 0;
 	if (row->bt == BT_COPY || row->bt == BT_MEM || row->bt == BT_STACK ||
 	    row->bt == BT_BRANCH || system_ignores_status(insn))
 		return row->flags_read & RFLAGS_STATUS;
@@ -134,7 +163,7 @@ static uint32_t insn_writes_status(const struct insn *insn)
 {
 	if (insn->op == OP_MOV_CR || insn->op == OP_MOV_DR)
 		return 0;
-	return insn_row(insn)->flags_written;
+	return insn_row(insn)->flags_written & ~insn_keeps_status(insn);
 }
 
 static void look_at(struct translation *t, struct look *look, uint64_t rip)

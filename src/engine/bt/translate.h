@@ -251,6 +251,8 @@ uint32_t flags_needed_at(struct translation *t, uint64_t rip);
 
 /* Of the six, which an instruction looks at, here or in the interpreter. */
 uint32_t insn_reads_status(const struct insn *insn);
+/* Of those that its row says it writes, which may stay as they were. */
+uint32_t insn_keeps_status(const struct insn *insn);
 
 /* --- branch.c --- */
 

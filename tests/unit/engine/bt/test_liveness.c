@@ -58,8 +58,14 @@ static void test_reads_and_writes(void **state)
 	assert_int_equal(NEEDED("\x8b\x03\x01\xd8"), 0); /* mov from memory */
 	assert_true(NEEDED("\x0f\x94\xc0\x01\xd8") & RFLAGS_ZF); /* sete */
 	assert_int_equal(NEEDED("\x9c"), ALL); /* pushf */
-	/* Shifts by CL leave all as they were if it is 0. */
-	assert_int_equal(NEEDED("\xd3\xe0\x01\xd8"), ALL);
+	/* Shifts by 0, which CL may be, leave all as they were. */
+	assert_int_equal(NEEDED("\xd3\xe0"), ALL);
+	assert_int_equal(NEEDED("\xd3\xe0\x01\xd8"), 0);
+	assert_int_equal(NEEDED("\xc1\xe0\x20"), ALL);
+	assert_int_equal(NEEDED("\xc1\xe0\x21"), 0);
+	assert_int_equal(NEEDED("\xd1\xe0"), 0);
+	assert_int_equal(NEEDED("\x0f\xa4\xd8\x01"), 0); /* shld */
+	assert_int_equal(NEEDED("\xc1\xc0\x01"), ALL); /* rol */
 	machine_fini(&test.m);
 }
 
