@@ -366,9 +366,10 @@ struct bt_return {
 /* The slot of guest memory where a page was looked for last. */
 struct bt_window {
 	uint32_t sequence; /* memory.sequence then */
-	bool is_writable;
+	bool is_writable, is_logged;
 	gpa_t base;
 	uint64_t size; /* 0: none yet */
+	uint64_t offset; /* in the memfd */
 	uint8_t *host;
 };
 

@@ -27,27 +27,51 @@ static bool is_in_window(const struct bt_window *window,
 							memory_order_acquire);
 }
 
-static uint8_t *page(void *world, gpa_t gpa, bool *is_writable)
+/* The slot of gpa; NULL: there is none. */
+static const struct bt_window *find_window(struct bt_vcpu *vcpu, gpa_t gpa)
 {
-	struct memory *memory = &((struct vcpu *)world)->vm->memory;
-	struct bt_window *window = &bt_of(world)->window;
+	struct memory *memory = &vcpu->vcpu->vm->memory;
+	struct bt_window *window = &vcpu->window;
 	uint32_t sequence = atomic_load(&memory->sequence);
 	struct memory_slot slot;
 
-	if (unlikely(!is_in_window(window, memory, gpa))) {
-		if (!memory_find(memory, gpa, &slot))
-			return NULL;
-		/* An older number than the slot's only makes it look again. */
-		*window = (struct bt_window){
-			.sequence = sequence,
-			.is_writable = slot.kind == MEMORY_RAM,
-			.base = slot.base,
-			.size = slot.size,
-			.host = memory->guest + slot.offset,
-		};
-	}
+	if (likely(is_in_window(window, memory, gpa)))
+		return window;
+	if (!memory_find(memory, gpa, &slot))
+		return NULL;
+	/* An older number than the slot's only makes it look again. */
+	*window = (struct bt_window){
+		.sequence = sequence,
+		.is_writable = slot.kind == MEMORY_RAM,
+		.is_logged = slot.is_logged,
+		.base = slot.base,
+		.size = slot.size,
+		.offset = slot.offset,
+		.host = memory->guest + slot.offset,
+	};
+	return window;
+}
+
+static uint8_t *page(void *world, gpa_t gpa, bool *is_writable)
+{
+	const struct bt_window *window = find_window(bt_of(world), gpa);
+
+	if (!window)
+		return NULL;
 	*is_writable = window->is_writable;
 	return window->host + (gpa - window->base);
+}
+
+static bool find_piece(void *world, gpa_t gpa, struct interp_piece *piece)
+{
+	const struct bt_window *window = find_window(bt_of(world), gpa);
+
+	if (!window)
+		return false;
+	piece->base = window->base;
+	piece->size = window->size;
+	piece->host = window->host;
+	return true;
 }
 
 /* To be looked at before this vCPU runs translated code again. */
@@ -79,13 +103,13 @@ static bool dirty(void *world, gpa_t gpa)
 {
 	struct bt_vcpu *vcpu = bt_of(world);
 	struct bt_vm *bt = vcpu->bt;
-	struct memory_slot slot;
+	const struct bt_window *window = find_window(vcpu, gpa);
 	uint64_t offset, index;
 
-	if (!memory_find(&bt->vm->memory, gpa, &slot))
+	if (!window)
 		return true;
-	offset = slot.offset + (gpa - slot.base);
-	if (slot.is_logged)
+	offset = window->offset + (gpa - window->base);
+	if (window->is_logged)
 		memory_mark_dirty(&bt->vm->memory, offset, PAGE_SIZE);
 	index = offset >> PAGE_SHIFT;
 	/* Before the look at has_code: a pair with bt_page_watch. */
@@ -159,6 +183,7 @@ static bool fpu_error(void *world, bool is_asserted)
 
 const struct interp_ops bt_world_ops = {
 	.page = page,
+	.piece = find_piece,
 	.dirty = dirty,
 	.exit = on_exit,
 	.tsc = tsc,

@@ -40,6 +40,13 @@ struct interp;
 
 typedef void interp_fn(struct interp *cpu, const struct insn *insn);
 
+/* RAM or ROM that is one run for the guest and for the host. */
+struct interp_piece {
+	gpa_t base;
+	uint64_t size;
+	uint8_t *host;
+};
+
 /* All on the vCPU's thread. `world` is interp->world. */
 struct interp_ops {
 	/*
@@ -47,6 +54,9 @@ struct interp_ops {
 	 * the guest view, or NULL: then every access is an MMIO exit.
 	 */
 	uint8_t *(*page)(void *world, gpa_t gpa, bool *is_writable);
+	/* What is around gpa, as long as `page` would say so. False: nothing is
+	 * there. NULL: nobody can tell. */
+	bool (*piece)(void *world, gpa_t gpa, struct interp_piece *piece);
 	/*
 	 * The page is about to be written: dirty log. False: the right to write
 	 * is not to be remembered, so that every write asks (bt: the page has

@@ -173,6 +173,15 @@ bool mmu_translate(struct interp *cpu, gva_t gva, enum mmu_access access,
 		*place = (struct mem_place){ .host = host };
 		return true;
 	}
+	switch (mmu_walk_64(cpu, gva, access, view, &page, fault)) {
+	case MMU_WALK_DONE:
+		place_page(cpu, gva, access, view, &page, place);
+		return true;
+	case MMU_WALK_FAULT:
+		return false;
+	case MMU_WALK_OTHER:
+		break;
+	}
 	paging = current_paging(cpu);
 	walk = (struct walk){
 		.read = table_read,

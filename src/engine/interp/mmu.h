@@ -22,6 +22,16 @@ bool mmu_translate(struct interp *cpu, gva_t gva, enum mmu_access access,
 		   enum mmu_view view, struct mem_place *place,
 		   struct walk_fault *fault);
 
+/*
+ * The same walk for what systems do all the time: DONE with *page filled in, FAULT
+ * with *fault; OTHER: walk_translate has to. Changes nothing. walk64.c
+ */
+enum mmu_walk { MMU_WALK_DONE, MMU_WALK_FAULT, MMU_WALK_OTHER };
+
+enum mmu_walk mmu_walk_64(struct interp *cpu, gva_t gva, enum mmu_access access,
+			  enum mmu_view view, struct walk_page *page,
+			  struct walk_fault *fault);
+
 /* A page larger than 4 KiB has been entered into the TLB piecewise. */
 void tlb_note_large(struct interp *cpu, gva_t gva, uint64_t size);
 

@@ -20,6 +20,15 @@ static uint8_t *world_page(void *self, gpa_t gpa, bool *is_writable)
 	return gpa < WORLD_RAM_SIZE ? world->ram + gpa : NULL;
 }
 
+static bool world_piece(void *self, gpa_t gpa, struct interp_piece *piece)
+{
+	*piece = (struct interp_piece){
+		.size = WORLD_ROM,
+		.host = ((struct world *)self)->ram,
+	};
+	return gpa < WORLD_ROM;
+}
+
 static bool world_dirty(void *self, gpa_t gpa)
 {
 	struct world *world = self;
@@ -80,6 +89,7 @@ static void world_set_tpr(void *self, uint8_t cr8)
 
 static const struct interp_ops world_ops = {
 	.page = world_page,
+	.piece = world_piece,
 	.dirty = world_dirty,
 	.exit = world_exit,
 	.tsc = world_tsc,
