@@ -6,7 +6,7 @@
  * What may lead to a block: a chained branch, a vCPU's jump table, a return
  * address on a shadow stack (of the site at its end), and a vCPU that is about
  * to go on in it. Dropping takes back the first by the list of incoming links,
- * and makes the next two harmless by BT_NO_ID in the code, four aligned bytes.
+ * and makes the next two harmless by BT_NO_ID in the code, in one store.
  * So no vCPU has to stop. One that is inside runs to the end of the block,
  * as a processor may that has not serialized (SDM 3, 8.1.3); where it is its
  * own store that changed the code, the dispatcher has it leave the block.
@@ -171,11 +171,13 @@ static void put_id(struct bt_vm *bt, const struct bt_block *block)
 
 /* --- links ---------------------------------------------------------------- */
 
-/* Aligned: whoever runs it sees the old target or the new. */
+/* Whoever runs it sees the old value or the new: code_align_patched. */
 static void patch(struct bt_vm *bt, uint32_t at, uint32_t value)
 {
-	__atomic_store_n((uint32_t *)(bt->writable + at), value,
-			 __ATOMIC_RELEASE);
+	__asm__ volatile("movl %1, (%0)"
+			 :
+			 : "r"(bt->writable + at), "r"(value)
+			 : "memory");
 }
 
 static void lead(struct bt_vm *bt, const struct bt_link *link, uint32_t target)

@@ -49,7 +49,7 @@ void emit_link_by_tlb(struct translation *t, uint64_t rip)
 	uint8_t *at;
 	unsigned n;
 
-	code_align_rel32(c, 1);
+	code_align_patched(c, 1);
 	code_u8(c, 0xe9);
 	code_u32(c, 0);
 	at = c->at - 4;
@@ -87,7 +87,7 @@ void emit_goto(struct translation *t, unsigned i, uint64_t rip)
 		need_flags_saved(t, RFLAGS_STATUS);
 	else
 		kind = t->flags == FLAGS_IN_RFLAGS ? LINK_RFLAGS : LINK_SAVED;
-	code_align_rel32(c, 1);
+	code_align_patched(c, 1);
 	code_u8(c, 0xe9);
 	code_u32(c, 0);
 	link_here(t, rip, kind);
@@ -100,7 +100,7 @@ static bool emit_jcc_direct(struct translation *t, unsigned i, uint64_t target)
 
 	if (target <= insn_rip(t, i) || !is_same_page(t, target))
 		return false;
-	code_align_rel32(c, 2);
+	code_align_patched(c, 2);
 	code_u8(c, 0x0f);
 	code_u8(c, 0x80 | t->insn[i].cond);
 	code_u32(c, 0);
@@ -183,8 +183,11 @@ static void emit_return_site(struct translation *t, unsigned i, uint64_t rip)
 {
 	struct code *c = &t->c;
 	struct bt_vm *bt = t->bt;
+	bool is_short = rip == (uint64_t)(int32_t)rip;
+	unsigned first = is_short ? 15 : 28; /* bytes, of comparing addresses */
 
-	if (rip == (uint64_t)(int32_t)rip) {
+	code_align_patched(c, first + 9);
+	if (is_short) {
 		code_u8(c, 0x48); /* cmp qword [rsp - 16], imm32 */
 		code_u8(c, 0x81);
 		code_u8(c, 0x7c);
@@ -196,7 +199,6 @@ static void emit_return_site(struct translation *t, unsigned i, uint64_t rip)
 		emit_check_half(t, 0, (uint32_t)rip);
 		emit_check_half(t, 4, (uint32_t)(rip >> 32));
 	}
-	code_align_rel32(c, 9);
 	code_compare_indexed(c, FIELD(exec[0][bt_exec_slot(t->rip)]), t->id);
 	t->block->site = (uint32_t)(c->at - 4 - bt->writable);
 	place_note(t, PLACE_SLOT, c->at - 8);
@@ -215,7 +217,7 @@ static void emit_call(struct translation *t, unsigned i)
 	emit_push_return(t, i, next);
 	code_poll(c);
 	called = cold_add(t, COLD_CALLED, code_jcc_forward(c, COND_NE), target);
-	code_align_rel32(c, 1);
+	code_align_patched(c, 1);
 	code_u8(c, 0xe8);
 	code_u32(c, 0);
 	called->resume = code_here(c);

@@ -362,14 +362,20 @@ static inline void code_land(struct code *c, uint8_t *displacement)
 	store_u32(displacement, (uint32_t)(c->at - (displacement + 4)));
 }
 
-/* Pads so that the 32-bit displacement after `opcode_bytes` is aligned, and so
- * can be patched in one store while others run it. */
-static inline void code_align_rel32(struct code *c, unsigned opcode_bytes)
-{
-	static const uint32_t nop[4] = { 0, 0x90, 0x9066, 0x001f0f };
-	unsigned pad = -((uintptr_t)code_here(c) + opcode_bytes) % 4;
+#define PREFIX_CS 0x2e
 
-	code_word(c, nop[pad], pad);
+/*
+ * Of the code that follows, four bytes `before` bytes further on are patched in
+ * one store while others run it: they shall lie within eight aligned bytes, which
+ * is what processors write at once (SDM 3, 8.1.1; AMD's manual 2, 7.3.2). A
+ * prefix that means nothing there takes no time of its own, which a NOP does.
+ */
+static inline void code_align_patched(struct code *c, unsigned before)
+{
+	unsigned at = (unsigned)((uintptr_t)code_here(c) + before) % 8;
+
+	if (at > 4)
+		code_word(c, PREFIX_CS * 0x010101, 8 - at);
 }
 
 /* cmp byte gs:[attention], 0 */

@@ -291,10 +291,8 @@ static bool wants_rflags(const struct translation *t)
 static void emit_entry_rflags(struct translation *t)
 {
 	struct code *c = &t->c;
-	uint8_t *start;
+	uint8_t *start = c->at;
 
-	code_align_rel32(c, SAVE_AND_JUMP);
-	start = c->at;
 	code_save_flags(c);
 	code_u8(c, 0xeb); /* jmp, over the check */
 	code_u8(c, BT_CHECK_SIZE);
