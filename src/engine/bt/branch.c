@@ -255,6 +255,10 @@ static void emit_target(struct translation *t, unsigned i)
 	const struct operand *operand = &insn->operand[0];
 	struct code *c = &t->c;
 
+	if (t->flavour.is_segmented) {
+		emit_target_legacy(t, i);
+		return;
+	}
 	if (operand->kind == OPND_REG) {
 		if (in_memory(operand->reg))
 			code_load(c, SCRATCH, FIELD_GPR(operand->reg));
@@ -282,31 +286,55 @@ static bool is_apart(const struct translation *t, const struct operand *target)
 	       !t->flavour.is_segmented;
 }
 
-static void emit_indirect(struct translation *t, unsigned i)
+/* The look-up stands here, so that the processor predicts each by itself. */
+static void emit_indirect_jump(struct translation *t, unsigned i)
 {
-	const struct insn *insn = &t->insn[i];
-	const struct operand *operand = &insn->operand[0];
+	const struct operand *operand = &t->insn[i].operand[0];
+	unsigned target = SCRATCH;
+	uint8_t *missed[2];
+	struct cold *cold;
+
+	note_branch(t, i, 0);
+	need_flags_saved(t, RFLAGS_STATUS);
+	if (t->wide && operand->kind == OPND_REG && !in_memory(operand->reg))
+		target = host_register(operand->reg);
+	else
+		emit_target(t, i);
+	emit_lookup(&t->c, bt_codes(&t->flavour), target, missed);
+	cold = cold_add(t, COLD_BRANCHED, missed[0], insn_rip(t, i));
+	cold->other = missed[1];
+	cold->target = target;
+	cold->resume = code_here(&t->c);
+}
+
+/* The end of the hot part tells where from, should the address be none. */
+static void emit_cold_branched(struct translation *t, const struct cold *cold)
+{
+	struct code *c = &t->c;
+
+	code_land(c, cold->other);
+	if (cold->target != SCRATCH)
+		code_move(c, SCRATCH, cold->target);
+	CODE(c, 0x4c, 0x8d, 0x0d); /* lea r9, [rip + ..] */
+	code_rel32(c, cold->resume);
+	code_store(c, FIELD(branched), SPARE);
+	code_jump(c, t->bt->stubs.missed);
+}
+
+static void emit_indirect_call(struct translation *t, unsigned i)
+{
+	const struct operand *operand = &t->insn[i].operand[0];
 	uint64_t next = insn_next(t, i);
 	const uint8_t *lookup = t->bt->stubs.lookup[bt_codes(&t->flavour)];
 	struct code *c = &t->c;
 
-	note_branch(t, i, insn->op == OP_JMP ? 0 : -(int32_t)t->word);
+	note_branch(t, i, -(int32_t)t->word);
 	need_flags_saved(t, RFLAGS_STATUS);
-	if (insn->op == OP_CALL && is_apart(t, operand)) {
+	if (is_apart(t, operand)) {
 		emit_push_return(t, i, next);
 		emit_target(t, i);
-	} else if (t->flavour.is_segmented) {
-		emit_target_legacy(t, i);
 	} else {
 		emit_target(t, i);
-	}
-	/* Here, so that the processor predicts each by itself. */
-	if (insn->op == OP_JMP) {
-		emit_lookup(c, bt_codes(&t->flavour),
-			    t->bt->stubs.missed_branch, true);
-		return;
-	}
-	if (!is_apart(t, operand)) {
 		code_store(c, FIELD(spill[1]), SCRATCH);
 		t->has_delta = false;
 		emit_push_return(t, i, next);
@@ -330,8 +358,10 @@ void emit_branch(struct translation *t, unsigned i)
 		emit_ret_legacy(t, i);
 	else if (insn->op == OP_RET)
 		emit_ret(t, i);
+	else if (!is_direct && insn->op == OP_JMP)
+		emit_indirect_jump(t, i);
 	else if (!is_direct)
-		emit_indirect(t, i);
+		emit_indirect_call(t, i);
 	else if (insn->op == OP_JMP)
 		emit_goto(t, i, insn_target(t, i));
 	else
@@ -414,6 +444,9 @@ void emit_cold(struct translation *t)
 		case COLD_MISSED:
 			emit_rip(t, SCRATCH, cold->rip);
 			code_jump(c, t->bt->stubs.missed);
+			break;
+		case COLD_BRANCHED:
+			emit_cold_branched(t, cold);
 			break;
 		}
 	}

@@ -218,7 +218,8 @@ static inline unsigned bt_codes(const struct bt_flavour *flavour)
 }
 
 /* Indirect branches look here first: as for ids, by RIP. */
-#define BT_JUMPS 4096
+#define BT_JUMPS       4096
+#define BT_JUMP_FACTOR 0x9e3779b1u /* of a hash: 2^32 by the golden ratio */
 
 struct bt_jump {
 	uint64_t rip;
@@ -227,7 +228,8 @@ struct bt_jump {
 
 static inline unsigned bt_jump_index(uint64_t rip)
 {
-	return ((uint32_t)rip ^ (uint32_t)rip >> 7) % BT_JUMPS;
+	return (uint32_t)rip * BT_JUMP_FACTOR / sizeof(struct bt_jump) %
+	       BT_JUMPS;
 }
 
 /* In an empty entry: what belongs in another, so that nothing is found. */
@@ -505,7 +507,6 @@ struct bt_stubs {
 	uint8_t *sysret; /* flags saved; s.rip is set */
 	uint8_t *iret[MMU_VIEWS]; /* the same; from that view */
 	uint8_t *missed; /* flags saved; R10: where to go; an id differed */
-	uint8_t *missed_branch; /* the same, called */
 	uint8_t *return_miss; /* from a return site; R10: see emit_ret */
 	uint8_t *return_bottom;
 };

@@ -208,6 +208,16 @@ static inline void code_group1(struct code *c, unsigned wide, unsigned digit,
 		code_word(c, rest, 6);
 }
 
+/* IMUL to32, from32, value */
+static inline void code_imul32(struct code *c, unsigned to, unsigned from,
+			       uint32_t value)
+{
+	unsigned rex = 0x40 | to >> 3 << 2 | from >> 3;
+	unsigned modrm = 0xc0 | (to & 7) << 3 | (from & 7);
+
+	code_word(c, rex | 0x69 << 8 | modrm << 16 | (uint64_t)value << 24, 7);
+}
+
 /* SHR r32, n */
 static inline void code_shr32(struct code *c, unsigned reg, unsigned n)
 {

@@ -135,7 +135,6 @@ static const struct {
 	STUB(missed, "missed"),
 	STUB(return_miss, "return_miss"),
 	STUB(return_bottom, "return_bottom"),
-	STUB(missed_branch, "missed_branch"),
 #undef STUB
 #undef STUBS
 };

@@ -64,71 +64,56 @@ static void make_leave(struct code *c, enum bt_exit reason)
 }
 
 /*
- * bt_jump_index says where the address would be. A poll stands here, as every
- * cycle of indirect branches comes through.
+ * bt_jump_index, scaled, says where the address would be. A poll stands here, as
+ * every cycle of indirect branches comes through.
  */
-void emit_lookup(struct code *c, unsigned codes, const uint8_t *missed,
-		 bool is_called)
+void emit_lookup(struct code *c, unsigned codes, unsigned target,
+		 uint8_t *missed[2])
 {
 	uint32_t rip = FIELD(jump[0][0].rip) +
 		       codes * BT_JUMPS * (uint32_t)sizeof(struct bt_jump);
-	uint32_t target = rip + offsetof(struct bt_jump, code);
-	uint8_t *miss, *attention;
 
-	_Static_assert(sizeof(struct bt_jump) == 16, "scaled by SHL 4");
-	code_rr(c, OP_SIZE_32, 0x89, SPARE, SCRATCH);
-	code_shr32(c, SPARE, 7);
-	code_rr(c, OP_SIZE_32, 0x31, SPARE, SCRATCH);
-	code_group1(c, OP_SIZE_32, 4, SPARE, BT_JUMPS - 1);
-	CODE(c, 0x41, 0xc1, 0xe1, 0x04); /* shl r9d, 4 */
+	code_imul32(c, SPARE, target, BT_JUMP_FACTOR);
+	code_group1(c, OP_SIZE_32, 4, SPARE,
+		    (BT_JUMPS - 1) * (uint32_t)sizeof(struct bt_jump));
 	code_poll(c);
-	attention = code_jcc_forward(c, COND_NE);
-	code_gs_indexed(c, 0x3b, SCRATCH, SPARE, rip);
-	miss = code_jcc_forward(c, COND_NE);
+	missed[0] = code_jcc_forward(c, COND_NE);
+	code_gs_indexed(c, 0x3b, target, SPARE, rip);
+	missed[1] = code_jcc_forward(c, COND_NE);
 	CODE(c, 0x65, 0x41, 0xff, 0xa1); /* jmp gs:[r9 + ..] */
-	code_u32(c, target);
-	code_land(c, miss);
-	code_land(c, attention);
-	if (is_called) { /* as long as a jump, and tells from where */
-		code_u8(c, 0xe8);
-		code_rel32(c, missed);
-	} else {
-		code_jump(c, missed);
-	}
+	code_u32(c, rip + (uint32_t)offsetof(struct bt_jump, code));
 }
 
-/* pop gs:[field] */
-static void pop_field(struct code *c, uint32_t field)
+/* What is not found goes to `missed`. */
+static uint8_t *make_lookup(struct code *c, unsigned codes,
+			    const uint8_t *missed)
 {
-	CODE(c, 0x65, 0x8f, 0x04, 0x25);
-	code_u32(c, field);
+	uint8_t *here = code_here(c), *branch[2];
+
+	emit_lookup(c, codes, SCRATCH, branch);
+	code_land(c, branch[0]);
+	code_land(c, branch[1]);
+	code_jump(c, missed);
+	return here;
 }
 
 /*
- * From a look-up that found nothing, and where its branch left from, should the
- * address be none. A JMP's look-up stands where it is and calls the one; a CALL
- * has called the stub, and leaves its return address there; of a RET only
- * what is in R10 on its way (make_return).
+ * Where a branch left from that was not found, should its address be none, a
+ * CALL has on the shadow stack; of a RET only what is in R10 on its way tells
+ * (make_return).
  */
-static void make_missed_branch(struct code *c, struct bt_vm *bt)
-{
-	bt->stubs.missed_branch = code_here(c);
-	pop_field(c, FIELD(branched));
-	code_jump(c, bt->stubs.missed);
-}
-
 static void make_lookups(struct code *c, struct bt_vm *bt)
 {
 	const uint8_t *missed_call = code_here(c);
 
-	pop_field(c, FIELD(branched)); /* and leave it */
+	CODE(c, 0x65, 0x8f, 0x04, 0x25); /* pop gs:[branched], and leave it */
+	code_u32(c, FIELD(branched));
 	code_lea(c, RSP, RSP, -8);
 	code_jump(c, bt->stubs.missed);
 	for (unsigned codes = 0; codes < BT_CODES; codes++) {
-		bt->stubs.lookup[codes] = code_here(c);
-		emit_lookup(c, codes, missed_call, false);
-		bt->stubs.lookup_return[codes] = code_here(c);
-		emit_lookup(c, codes, bt->stubs.missed, false);
+		bt->stubs.lookup[codes] = make_lookup(c, codes, missed_call);
+		bt->stubs.lookup_return[codes] =
+			make_lookup(c, codes, bt->stubs.missed);
 	}
 }
 
@@ -255,7 +240,6 @@ void bt_stubs_make(struct bt_vm *bt)
 	bt->stubs.missed = code_here(&c);
 	code_store(&c, FIELD_RIP, SCRATCH);
 	code_jump(&c, bt->stubs.dispatch);
-	make_missed_branch(&c, bt);
 	make_lookups(&c, bt);
 	for (unsigned view = 0; view < MMU_VIEWS; view++)
 		make_stack_refill(&c, bt, view);

@@ -23,6 +23,7 @@ enum cold_kind {
 	COLD_CALLED, /* the same behind a CALL that returns to `resume` */
 	COLD_ASK, /* link `link`, to `rip`: the dispatcher may chain it */
 	COLD_MISSED, /* an id differs: look `rip` up again */
+	COLD_BRANCHED, /* a JMP to register `target`: look that up again */
 };
 
 struct cold {
@@ -42,6 +43,9 @@ struct cold {
 	int32_t entry;
 	bool is_relative; /* to RIP: `entry` moves with the block */
 	uint32_t percpu; /* COLD_PERCPU: the distance from GS's base */
+	/* COLD_BRANCHED: that, and another branch to be landed */
+	unsigned target;
+	uint8_t *other;
 };
 
 /*
@@ -263,10 +267,10 @@ void emit_link_by_tlb(struct translation *t, uint64_t rip);
 
 /* --- stub.c --- */
 
-/* R10 is a guest address, flags are saved: to its code, of the kind `codes`;
- * what is not found goes to the end of these stubs that is given. */
-void emit_lookup(struct code *c, unsigned codes, const uint8_t *missed,
-		 bool is_called);
+/* Register `target` is a guest address, flags are saved: to its code, of the kind
+ * `codes`, or by the branches in `missed`, to be landed. SPARE goes. */
+void emit_lookup(struct code *c, unsigned codes, unsigned target,
+		 uint8_t *missed[2]);
 
 /* --- rules.c --- */
 
