@@ -102,8 +102,8 @@ static void decode_block(struct translation *t)
 
 /* --- flags ------------------------------------------------------------------- */
 
-/* A shift by none changes no flags; by any other number it writes all, those that
- * the manual has undefined among them. */
+/* A shift or rotation by none changes no flags; by any other number it writes all
+ * that it may, those that the manual has undefined among them. */
 static bool is_shift(const struct insn *insn)
 {
 	switch (insn->op) {
@@ -112,6 +112,8 @@ static bool is_shift(const struct insn *insn)
 	case OP_SAR:
 	case OP_SHLD:
 	case OP_SHRD:
+	case OP_ROL:
+	case OP_ROR:
 		return true;
 	default:
 		return false;

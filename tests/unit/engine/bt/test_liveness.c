@@ -65,7 +65,10 @@ static void test_reads_and_writes(void **state)
 	assert_int_equal(NEEDED("\xc1\xe0\x21"), 0);
 	assert_int_equal(NEEDED("\xd1\xe0"), 0);
 	assert_int_equal(NEEDED("\x0f\xa4\xd8\x01"), 0); /* shld */
-	assert_int_equal(NEEDED("\xc1\xc0\x01"), ALL); /* rol */
+	assert_int_equal(NEEDED("\xc1\xc0\x01"), /* rol */
+			 ALL & ~(RFLAGS_CF | RFLAGS_OF));
+	assert_int_equal(NEEDED("\xd3\xc0"), ALL);
+	assert_int_equal(NEEDED("\xc1\xc0\x01\x01\xd8"), 0);
 	machine_fini(&test.m);
 }
 
