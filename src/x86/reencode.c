@@ -43,8 +43,8 @@ static void place_operand(struct fields *fields, const struct insn *insn,
 
 	if (operand_is_mem(operand)) {
 		fields->is_memory = true;
-		fields->rm = rename->base;
-		fields->index = rename->index;
+		fields->rm = rename->place.base;
+		fields->index = rename->place.index;
 		return;
 	}
 	if (operand->kind == OPND_REG)
@@ -85,6 +85,7 @@ static struct fields find_fields(const struct insn *insn,
 		.vvvv = insn->vvvv,
 		.opcode = insn->opcode,
 		.has_modrm = insn->has_modrm,
+		.index = INSN_NO_INDEX,
 	};
 
 	for (unsigned i = 0; i < insn->nops; i++)
@@ -217,16 +218,19 @@ static void generalize(struct fields *fields, const struct insn *insn)
 
 /* ModRM, SIB where there is an index, displacement. */
 static unsigned put_memory(uint8_t *out, const struct fields *fields,
-			   int32_t displacement)
+			   const struct insn_place *place)
 {
+	int32_t displacement = place->displacement;
 	bool is_byte = displacement == (int8_t)displacement;
 	unsigned mod = !displacement ? 0 : is_byte ? 1 : 2, n = 0;
+	bool has_index = place->index != INSN_NO_INDEX;
 
 	out[n++] = (uint8_t)(mod << 6 | (fields->reg & 7) << 3 |
-			     (fields->index ? 4 : fields->rm & 7));
-	if (fields->index)
+			     (has_index ? 4 : fields->rm & 7));
+	if (has_index)
 		out[n++] =
-			(uint8_t)((fields->index & 7) << 3 | (fields->rm & 7));
+			(uint8_t)((unsigned)__builtin_ctz(place->scale) << 6 |
+				  (fields->index & 7) << 3 | (fields->rm & 7));
 	if (mod == 1)
 		out[n++] = (uint8_t)displacement;
 	if (mod == 2) {
@@ -253,7 +257,7 @@ unsigned insn_reencode(uint8_t *out, const struct insn *insn,
 		fields.opcode = (fields.opcode & 0xf8) | (fields.rm & 7);
 	out[n++] = fields.opcode;
 	if (fields.has_modrm && fields.is_memory)
-		n += put_memory(out + n, &fields, rename->displacement);
+		n += put_memory(out + n, &fields, &rename->place);
 	else if (fields.has_modrm)
 		out[n++] = (uint8_t)(0xc0 | (fields.reg & 7) << 3 |
 				     (fields.rm & 7));

@@ -10,15 +10,21 @@
 
 #include "x86/insn.h"
 
+#define INSN_NO_INDEX 4
+
+/* [base + index * scale + displacement], without segment or address-size prefix.
+ * base is not 4, 5, 12 or 13. */
+struct insn_place {
+	uint8_t base;
+	uint8_t index; /* or INSN_NO_INDEX */
+	uint8_t scale;
+	int32_t displacement;
+};
+
 /* Which general register stands where another stood. */
 struct insn_rename {
 	uint8_t to[16]; /* for registers 0..15; bytes AH..BH do not change */
-	/* The memory operand, if any, becomes [base + index + displacement],
-	 * without segment or address-size prefix. base is not 4, 5, 12 or 13;
-	 * index is not 4; 0: there is none. */
-	uint8_t base;
-	uint8_t index;
-	int32_t displacement;
+	struct insn_place place; /* of the memory operand, if any */
 };
 
 #define INSN_REENCODED_MAX (INSN_MAX_LEN + 5)

@@ -2,7 +2,11 @@
 /*
  * Memory operands: the effective address, the software TLB inline, and the way
  * to the interpreter for what the TLB does not hold. interp.h tells how one
- * comparison checks page, generation, canonical form and page crossing.
+ * comparison checks page, canonical form and page crossing.
+ *
+ * The comparison needs the address, the access does not: it is made with the
+ * entry's addend and the instruction's own registers, so that it waits for
+ * the addend alone.
  */
 #include "engine/bt/translate.h"
 
@@ -25,7 +29,8 @@ static uint64_t constant_address(const struct translation *t, unsigned i)
 	return insn->adsize == 4 ? (uint32_t)address : address;
 }
 
-/* to = the sum, of 32 bits unless `wide`. */
+/* to = the sum, of 32 bits unless `wide`. SCRATCH goes if both base and index
+ * live in memory, or `to` is not SPARE. */
 static void emit_sum(struct translation *t, const struct insn *insn,
 		     unsigned to, bool wide)
 {
@@ -39,8 +44,8 @@ static void emit_sum(struct translation *t, const struct insn *insn,
 	if (has_index)
 		index = host_register(insn->index);
 	if (has_base && in_memory(insn->base)) {
-		code_load(c, SCRATCH, FIELD_GPR(insn->base));
-		base = SCRATCH;
+		base = to == SPARE ? SPARE : SCRATCH;
+		code_load(c, base, FIELD_GPR(insn->base));
 	}
 	if (has_index && in_memory(insn->index)) {
 		code_load(c, SPARE, FIELD_GPR(insn->index));
@@ -76,27 +81,28 @@ static void emit_constant_address(struct translation *t, unsigned i,
 	code_constant(&t->c, to, wide ? address : (uint32_t)address);
 }
 
+/* ADD to the address: SDM 1, 3.3.7 */
+static void emit_segment_base(struct translation *t, const struct insn *insn)
+{
+	code_gs(&t->c, t->wide, 0x03, SCRATCH,
+		FIELD(cpu.s.segment[0].base) +
+			insn->seg * (uint32_t)sizeof(struct cpu_segment));
+}
+
 void emit_address(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
 
 	t->has_delta = false;
 	t->retry = code_here(&t->c);
-	t->is_constant = is_constant_address(insn) && insn->seg < SEG_FS;
-	t->is_relative = insn->base == INSN_REG_RIP;
-	t->address = constant_address(t, i);
 	if (is_constant_address(insn))
 		emit_constant_address(t, i, SCRATCH, true);
 	else
 		emit_sum(t, insn, SCRATCH, insn->adsize == 8);
 	if (insn->adsize == 2)
 		CODE(&t->c, 0x45, 0x0f, 0xb7, 0xd2); /* movzx r10d, r10w */
-	/* ADD to the address: SDM 1, 3.3.7 */
 	if (insn->seg >= SEG_FS && !t->flavour.is_segmented)
-		code_gs(&t->c, t->wide, 0x03, SCRATCH,
-			FIELD(cpu.s.segment[0].base) +
-				insn->seg *
-					(uint32_t)sizeof(struct cpu_segment));
+		emit_segment_base(t, insn);
 }
 
 void emit_lea(struct translation *t, unsigned i)
@@ -126,18 +132,6 @@ uint8_t *emit_branch_slow(struct translation *t, unsigned condition)
 	return t->c.at - 4;
 }
 
-/*
- * The half of the linear address space that this operand is most likely in:
- * its generation is compared, the other's in the cold part. Code between STAC
- * and CLAC is after user memory.
- */
-static bool is_likely_upper(const struct translation *t)
-{
-	return !t->flavour.is_32 &&
-	       (t->flavour.view == MMU_SMAP ||
-		(t->flavour.view == MMU_SUPERVISOR && !t->flavour.has_smap));
-}
-
 static void slow(struct translation *t, unsigned condition, unsigned i)
 {
 	cold_add(t, COLD_INTERPRET, emit_branch_slow(t, condition),
@@ -150,8 +144,25 @@ void interpret_if(struct translation *t, unsigned i, unsigned condition)
 		 insn_rip(t, i));
 }
 
-/* Where the comparison of emit_translate fails. */
-static void miss(struct translation *t, unsigned i, const struct cold *model)
+/* --- the TLB ---------------------------------------------------------------- */
+
+/* Of its first entry in the table. */
+static uint32_t tlb_field(const struct translation *t, enum mmu_access access,
+			  size_t field)
+{
+	unsigned table = t->flavour.view * MMU_ACCESSES + access;
+
+	return FIELD(cpu.tlb.entry[0][0][0]) + (uint32_t)field +
+	       table * TLB_ENTRIES * (uint32_t)sizeof(struct tlb_entry);
+}
+
+#define TLB_TAG	   offsetof(struct tlb_entry, tag)
+#define TLB_ADDEND offsetof(struct tlb_entry, addend)
+
+/* Where a comparison with an entry fails; `offset`: of the operand, from what
+ * SCRATCH is then. */
+static void miss(struct translation *t, unsigned i, unsigned condition,
+		 unsigned size, enum mmu_access access, int32_t offset)
 {
 	struct cold *cold;
 
@@ -161,30 +172,13 @@ static void miss(struct translation *t, unsigned i, const struct cold *model)
 		cold_add(t, COLD_INTERPRET, t->c.at - 4, insn_rip(t, i));
 		return;
 	}
-	cold = cold_add(t, COLD_MISS, code_jcc_forward(&t->c, COND_A),
+	cold = cold_add(t, COLD_MISS, code_jcc_forward(&t->c, condition),
 			insn_rip(t, i));
-	cold->access = model->access;
-	cold->size = model->size;
-	cold->is_upper = model->is_upper;
-	cold->entry = model->entry;
-	cold->is_relative = model->is_relative;
+	cold->access = (uint8_t)access;
+	cold->size = (uint16_t)size;
+	cold->offset = offset;
 	cold->retry = t->retry;
-	cold->hit = code_here(&t->c);
-}
-
-/* op r10, gs:[a field of the entry] */
-static void emit_with_entry(struct translation *t, unsigned opcode,
-			    uint32_t field, const struct cold *model)
-{
-	struct code *c = &t->c;
-
-	if (model->entry < 0) {
-		code_gs_indexed(c, opcode, SCRATCH, SPARE, field);
-		return;
-	}
-	code_gs(c, OP_SIZE_64, opcode, SCRATCH, field + (uint32_t)model->entry);
-	if (model->is_relative)
-		place_note(t, PLACE_TLB, c->at - 4);
+	t->retry = NULL;
 }
 
 static void emit_entry_place(const struct translation *t, struct code *c)
@@ -199,42 +193,189 @@ static void emit_entry_place(const struct translation *t, struct code *c)
 	code_group1(c, OP_SIZE_32, 4, SPARE, (TLB_ENTRIES - 1) << 4);
 }
 
-void emit_translate(struct translation *t, unsigned i, unsigned size,
-		    enum mmu_access access, unsigned alignment)
+/* SCRATCH is the address, then its offset in the page; SPARE the entry's
+ * place. */
+static void emit_lookup_entry(struct translation *t, unsigned i, unsigned size,
+			      enum mmu_access access, unsigned alignment)
 {
 	struct code *c = &t->c;
-	uint32_t table =
-		FIELD(cpu.tlb.entry[0][0][0]) +
-		((t->flavour.view * MMU_ACCESSES + access) * TLB_ENTRIES) *
-			(uint32_t)sizeof(struct tlb_entry);
-	struct cold model = {
-		.access = (uint8_t)access,
-		.size = (uint16_t)size,
-		.is_upper = is_likely_upper(t),
-		.entry = -1,
-	};
 
-	if (t->is_constant) {
-		model.is_upper = t->address >> 63;
-		model.is_relative = t->is_relative;
-		model.entry = (int32_t)(tlb_index(t->address) *
-					sizeof(struct tlb_entry));
-	} else {
-		emit_entry_place(t, c);
-	}
-	/* While the entry's place is not known yet. */
-	code_gs(c, OP_SIZE_64, 0x33, SCRATCH,
-		model.is_upper ? FIELD(cpu.tlb.generation[1]) :
-				 FIELD(cpu.tlb.generation[0]));
-	emit_with_entry(t, 0x33, table + offsetof(struct tlb_entry, tag),
-			&model);
+	emit_entry_place(t, c);
+	code_gs_indexed(c, 0x33, SCRATCH, SPARE, tlb_field(t, access, TLB_TAG));
 	code_group1(c, OP_SIZE_64, 7, SCRATCH, (uint32_t)PAGE_SIZE - size);
-	miss(t, i, &model);
-	t->retry = NULL;
+	miss(t, i, COND_A, size, access, COLD_BY_ENTRY);
 	if (alignment > 1) { /* of at most 64 bytes */
 		CODE(c, 0x41, 0xf6, 0xc2, alignment - 1); /* test r10b, .. */
 		slow(t, COND_NE, i);
 	}
-	emit_with_entry(t, 0x03, table + offsetof(struct tlb_entry, host),
-			&model);
+}
+
+void emit_translate(struct translation *t, unsigned i, unsigned size,
+		    enum mmu_access access, unsigned alignment)
+{
+	struct code *c = &t->c;
+
+	emit_lookup_entry(t, i, size, access, alignment);
+	code_gs_indexed(c, 0x33, SCRATCH, SPARE, tlb_field(t, access, TLB_TAG));
+	code_gs_indexed(c, 0x03, SCRATCH, SPARE,
+			tlb_field(t, access, TLB_ADDEND));
+}
+
+/* --- operands --------------------------------------------------------------- */
+
+static enum mmu_access access_of(const struct operand *memory)
+{
+	return memory->access & ACCESS_W ? MMU_WRITE : MMU_READ;
+}
+
+static unsigned alignment_of(const struct insn *insn,
+			     const struct operand *memory)
+{
+	return insn_row(insn)->attrs & ROW_ALIGN ? memory->size : 1;
+}
+
+/* Its address is known, and it is on one page. */
+static bool is_on_known_page(const struct translation *t, unsigned i,
+			     const struct operand *memory)
+{
+	const struct insn *insn = &t->insn[i];
+	uint64_t address = constant_address(t, i);
+
+	return is_constant_address(insn) && insn->seg < SEG_FS &&
+	       insn->adsize >= 4 && !t->flavour.is_segmented &&
+	       (address & ~PAGE_MASK) + memory->size <= PAGE_SIZE &&
+	       !(address % alignment_of(insn, memory));
+}
+
+/* op r10, gs:[a field of the page's entry] */
+static void emit_with_entry(struct translation *t, unsigned i, unsigned opcode,
+			    uint32_t field)
+{
+	uint64_t address = constant_address(t, i);
+
+	code_gs(&t->c, OP_SIZE_64, opcode, SCRATCH,
+		field + tlb_index(address) *
+				(uint32_t)sizeof(struct tlb_entry));
+	if (t->insn[i].base == INSN_REG_RIP)
+		place_note(t, PLACE_TLB, t->c.at - 4);
+}
+
+/* SCRATCH is the host's page. */
+static int32_t emit_known_page(struct translation *t, unsigned i,
+			       const struct operand *memory)
+{
+	const struct insn *insn = &t->insn[i];
+	enum mmu_access access = access_of(memory);
+	uint64_t address = constant_address(t, i);
+	int32_t offset = (int32_t)(address & ~PAGE_MASK);
+	uint64_t page = address & PAGE_MASK;
+	struct code *c = &t->c;
+
+	t->has_delta = false;
+	t->retry = code_here(c);
+	if (insn->base == INSN_REG_RIP && insn->adsize == 8)
+		emit_rip(t, SCRATCH, page);
+	else
+		code_constant(c, SCRATCH, page);
+	if (insn->base == INSN_REG_RIP && insn->adsize != 8)
+		t->has_places = false;
+	emit_with_entry(t, i, 0x3b, tlb_field(t, access, TLB_TAG));
+	miss(t, i, COND_NE, memory->size, access, offset);
+	emit_with_entry(t, i, 0x03, tlb_field(t, access, TLB_ADDEND));
+	return offset;
+}
+
+void emit_memory(struct translation *t, unsigned i,
+		 const struct operand *memory)
+{
+	const struct insn *insn = &t->insn[i];
+
+	if (is_on_known_page(t, i, memory)) {
+		int32_t offset = emit_known_page(t, i, memory);
+
+		if (offset)
+			code_lea(&t->c, SCRATCH, SCRATCH, offset);
+		return;
+	}
+	emit_address(t, i);
+	if (t->flavour.is_segmented)
+		emit_operand_segment(t, i, memory);
+	emit_translate(t, i, memory->size, access_of(memory),
+		       alignment_of(insn, memory));
+}
+
+/* One register at most makes up the address, of all its bits. */
+static bool is_one_register(const struct translation *t,
+			    const struct insn *insn)
+{
+	return t->wide && insn->adsize == 8 && insn->base != INSN_REG_RIP &&
+	       (insn->base == INSN_REG_NONE || insn->index == INSN_REG_NONE);
+}
+
+/* What may be done with the addend and the address's parts once more. */
+static bool may_add(const struct translation *t, const struct insn *insn)
+{
+	if (insn->seg >= SEG_FS ? !t->wide || insn->base == INSN_REG_RIP :
+				  is_constant_address(insn))
+		return false;
+	return !t->flavour.is_segmented && insn->adsize >= 4 &&
+	       insn->disp == (int32_t)insn->disp &&
+	       !(insn->base < 16 && in_memory(insn->base) &&
+		 insn->index != INSN_REG_NONE && in_memory(insn->index));
+}
+
+/* The parts behind SCRATCH, the addend; true: SPARE is among them. */
+static bool emit_parts(struct translation *t, const struct insn *insn,
+		       struct insn_place *place)
+{
+	unsigned reg = insn->base != INSN_REG_NONE ? insn->base : insn->index;
+	struct code *c = &t->c;
+
+	if (!is_one_register(t, insn)) {
+		emit_sum(t, insn, SPARE, insn->adsize == 8);
+		place->index = SPARE;
+		return true;
+	}
+	place->displacement = (int32_t)insn->disp;
+	if (reg == INSN_REG_NONE)
+		return false;
+	if (insn->base == INSN_REG_NONE)
+		place->scale = insn->scale;
+	place->index = (uint8_t)host_register(reg);
+	if (!in_memory(reg))
+		return false;
+	code_load(c, SPARE, FIELD_GPR(reg));
+	place->index = SPARE;
+	return true;
+}
+
+struct insn_place emit_place(struct translation *t, unsigned i,
+			     const struct operand *memory, bool keeps_spare)
+{
+	struct insn_place place = { SCRATCH, INSN_NO_INDEX, 1, 0 };
+	const struct insn *insn = &t->insn[i];
+	enum mmu_access access = access_of(memory);
+	struct code *c = &t->c;
+
+	if (is_on_known_page(t, i, memory)) {
+		place.displacement = emit_known_page(t, i, memory);
+		return place;
+	}
+	if (!may_add(t, insn)) {
+		emit_memory(t, i, memory);
+		return place;
+	}
+	emit_address(t, i);
+	emit_lookup_entry(t, i, memory->size, access,
+			  alignment_of(insn, memory));
+	code_gs_indexed(c, 0x8b, SCRATCH, SPARE,
+			tlb_field(t, access, TLB_ADDEND));
+	if (insn->seg >= SEG_FS)
+		emit_segment_base(t, insn);
+	if (emit_parts(t, insn, &place) && keeps_spare) {
+		code_lea_full(c, true, SCRATCH, SCRATCH, SPARE, place.scale,
+			      place.displacement);
+		place = (struct insn_place){ SCRATCH, INSN_NO_INDEX, 1, 0 };
+	}
+	return place;
 }

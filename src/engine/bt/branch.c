@@ -271,8 +271,7 @@ static void emit_target(struct translation *t, unsigned i)
 	    stack_has(t, (int32_t)insn->disp, t->word)) {
 		stack_address(t, (int32_t)insn->disp);
 	} else {
-		emit_address(t, i);
-		emit_translate(t, i, t->word, MMU_READ, 1);
+		emit_memory(t, i, operand);
 	}
 	code_u8(c, 0x45 | t->wide << 3); /* mov r10, [r10] */
 	code_u8(c, 0x8b);

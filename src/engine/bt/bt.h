@@ -314,7 +314,6 @@ struct bt_stop {
 	uint32_t bytes; /* of the instruction, in the cache */
 	uint8_t length;
 	uint8_t access, size; /* what missed the TLB */
-	uint8_t is_upper : 1; /* `address` is ^ this half's generation */
 	uint8_t touches_vectors : 1;
 	uint8_t restores_flags : 1; /* to go on at `resume` */
 	uint8_t has_insn : 1; /* struct bt_stop_insn follows */
@@ -490,6 +489,7 @@ struct bt_stubs {
 	/* By view, write. Flags saved; R9: the entry's place, R10: what the comparison
 	 * left; struct bt_stop's place in the cache is pushed. */
 	uint8_t *miss[MMU_VIEWS][2];
+	uint8_t *miss_at; /* the same; R10: the address */
 	uint8_t *missed_page; /* its end: BT_MISS */
 	uint8_t *go_on; /* to `resume`, with flags in RFLAGS */
 	uint8_t *repeat_miss; /* flags saved; stop is set */
@@ -715,21 +715,20 @@ void bt_stubs_make(struct bt_vm *bt);
 
 struct code;
 
-void bt_miss_stub_make(struct code *c, struct bt_vm *bt, unsigned view,
-		       bool is_write);
+void bt_miss_stubs_make(struct code *c, struct bt_vm *bt);
 
 /* --- string.c --------------------------------------------------------------- */
 
 void bt_string_stubs_make(struct code *c, struct bt_vm *bt);
 
 /*
- * In a stub: `index` = the host page of the register `address`, `offset` = its
- * offset therein. Clobbers RFLAGS. Returns the branch for what the TLB does not
+ * In a stub: `host` = the host address of the register `address`, `offset` = its
+ * offset in the page. Clobbers RFLAGS. Returns the branch for what the TLB does not
  * hold, to be landed.
  */
 uint8_t *bt_stub_translate(struct code *c, unsigned view,
 			   enum mmu_access access, unsigned address,
-			   unsigned index, unsigned offset);
+			   unsigned host, unsigned offset);
 
 /* --- syscall.c ------------------------------------------------------------- */
 

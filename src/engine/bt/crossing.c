@@ -67,13 +67,11 @@ void emit_crossing_check(struct translation *t, unsigned i)
 			   (t->live_after[i] &
 			    (~row->flags_written | insn_keeps_status(insn))));
 	code_constant(c, SCRATCH, page);
-	code_gs(c, OP_SIZE_64, 0x33, SCRATCH,
-		FIELD(cpu.tlb.generation[0]) + 8 * (uint32_t)(page >> 63));
 	code_gs(c, OP_SIZE_64, 0x3b, SCRATCH,
 		entry + (uint32_t)offsetof(struct tlb_entry, tag));
 	interpret_unless_equal(t, i);
-	code_load(c, SCRATCH,
-		  entry + (uint32_t)offsetof(struct tlb_entry, host));
+	code_gs(c, OP_SIZE_64, 0x03, SCRATCH,
+		entry + (uint32_t)offsetof(struct tlb_entry, addend));
 	for (unsigned done = 0; here + done < insn->len; done += size) {
 		unsigned left = insn->len - here - done;
 

@@ -55,7 +55,6 @@ static const struct {
 	ARRAY(cpu.tlb.entry[MMU_SUPERVISOR][MMU_WRITE], "tlb_write"),
 	ARRAY(cpu.tlb.entry[MMU_SMAP][MMU_READ], "tlb_smap_read"),
 	ARRAY(cpu.tlb.entry[MMU_SMAP][MMU_WRITE], "tlb_smap_write"),
-	ARRAY(cpu.tlb.generation, "generation"),
 	NAMED(flags, "flags"),
 	ARRAY(spill, "spill"),
 	NAMED(stop, "stop"),

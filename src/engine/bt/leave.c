@@ -110,7 +110,6 @@ static uint8_t *emit_stop(struct translation *t, const struct cold *cold)
 		.length = insn->len,
 		.access = cold->access,
 		.size = (uint8_t)cold->size,
-		.is_upper = cold->is_upper,
 		.touches_vectors = touches_vectors(insn),
 		.restores_flags = cold->restore_flags,
 		.has_insn = has_insn,
@@ -151,40 +150,19 @@ void emit_cold_interpret(struct translation *t, const struct cold *cold)
 	emit_stop_at(t, cold, lea);
 }
 
-/* It may hit with the generation of the half that was not expected: between
- * STAC and CLAC a kernel is after memory of either. */
-static void emit_other_half(struct translation *t, struct cold *cold)
+void emit_cold_miss(struct translation *t, const struct cold *cold)
 {
-	const uint32_t generation[] = { FIELD(cpu.tlb.generation[0]),
-					FIELD(cpu.tlb.generation[1]) };
-	struct code *c = &t->c;
-
-	code_gs(c, OP_SIZE_64, 0x33, SCRATCH, generation[cold->is_upper]);
-	cold->is_upper = !cold->is_upper;
-	code_gs(c, OP_SIZE_64, 0x33, SCRATCH, generation[cold->is_upper]);
-	code_group1(c, OP_SIZE_64, 7, SCRATCH,
-		    (uint32_t)PAGE_SIZE - cold->size);
-	code_jcc(c, COND_BE, cold->hit);
-}
-
-/* The comparison left address ^ tag ^ generation. */
-void emit_cold_miss(struct translation *t, struct cold *cold)
-{
+	const struct bt_stubs *stubs = &t->bt->stubs;
+	bool is_by_entry = cold->offset == COLD_BY_ENTRY;
 	struct code *c = &t->c;
 	uint8_t *push;
 
-	if (t->flavour.view == MMU_SUPERVISOR && !t->flavour.is_32 &&
-	    cold->entry < 0)
-		emit_other_half(t, cold);
-	if (cold->entry >= 0) {
-		code_constant(c, SPARE, (uint32_t)cold->entry);
-		if (cold->is_relative)
-			place_note(t, PLACE_ENTRY, c->at - 4);
-	}
+	if (!is_by_entry && cold->offset)
+		code_lea(c, SCRATCH, SCRATCH, cold->offset);
 	push = emit_push_stop(c);
-	code_jump(
-		c,
-		t->bt->stubs.miss[t->flavour.view][cold->access == MMU_WRITE]);
+	code_jump(c, is_by_entry ? stubs->miss[t->flavour.view]
+					      [cold->access == MMU_WRITE] :
+				   stubs->miss_at);
 	store_u32(push, (uint32_t)(emit_stop(t, cold) - t->bt->writable));
 }
 
@@ -218,18 +196,25 @@ void emit_cold_record(struct translation *t, const struct cold *cold)
 
 /* --- stubs ------------------------------------------------------------------ */
 
-void bt_miss_stub_make(struct code *c, struct bt_vm *bt, unsigned view,
-		       bool is_write)
+void bt_miss_stubs_make(struct code *c, struct bt_vm *bt)
 {
-	enum mmu_access access = is_write ? MMU_WRITE : MMU_READ;
-	uint32_t table = FIELD(cpu.tlb.entry[0][0][0]) +
-			 ((view * MMU_ACCESSES + access) * TLB_ENTRIES) *
-				 (uint32_t)sizeof(struct tlb_entry);
+	struct bt_stubs *stubs = &bt->stubs;
 
-	bt->stubs.miss[view][is_write] = code_here(c);
-	code_gs_indexed(c, 0x33, SCRATCH, SPARE,
-			table + offsetof(struct tlb_entry, tag));
+	stubs->miss_at = code_here(c);
 	code_store(c, FIELD(address), SCRATCH);
 	pop_stop(c, bt);
-	code_jump(c, bt->stubs.missed_page);
+	code_jump(c, stubs->missed_page);
+	for (unsigned table = 0; table < MMU_VIEWS * 2; table++) {
+		unsigned view = table / 2, is_write = table % 2;
+		enum mmu_access access = is_write ? MMU_WRITE : MMU_READ;
+		uint32_t field =
+			FIELD(cpu.tlb.entry[0][0][0]) +
+			((view * MMU_ACCESSES + access) * TLB_ENTRIES) *
+				(uint32_t)sizeof(struct tlb_entry);
+
+		stubs->miss[view][is_write] = code_here(c);
+		code_gs_indexed(c, 0x33, SCRATCH, SPARE,
+				field + offsetof(struct tlb_entry, tag));
+		code_jump(c, stubs->miss_at);
+	}
 }

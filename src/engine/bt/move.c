@@ -276,9 +276,6 @@ static void change_places(struct bt_vm *bt, const struct bt_block *block,
 		case PLACE_TLB:
 			store_u32(at, moved_field(load_u32(at), delta));
 			break;
-		case PLACE_ENTRY:
-			store_u32(at, moved_entry(load_u32(at), delta));
-			break;
 		}
 	}
 }

@@ -40,15 +40,9 @@ static void forbid_writing(struct bt_vcpu *vcpu, const uint8_t *host)
 {
 	tlb_forget_host(&vcpu->cpu, host);
 	bt_percpu_forget_host(vcpu, host);
-	for (unsigned view = 0; view < MMU_VIEWS; view++) {
-		struct tlb_entry *entry = vcpu->cpu.tlb.entry[view][MMU_WRITE];
-
-		for (unsigned i = 0; i < TLB_ENTRIES; i++)
-			if (entry[i].host == host)
-				entry[i].tag = (uint64_t)i << PAGE_SHIFT;
+	for (unsigned view = 0; view < MMU_VIEWS; view++)
 		if (bt_stack_host(&vcpu->stack[view]) == host)
 			bt_forget_stack(vcpu, view);
-	}
 }
 
 int bt_page_watch(struct bt_vcpu *vcpu, uint32_t page)

@@ -254,9 +254,8 @@ static void find_temporaries(const struct translation *t,
 	for (unsigned i = 0; i < 16; i++)
 		temps->rename.to[i] = (uint8_t)i;
 	temps->rename.to[RSP] = GUEST_RSP;
-	temps->rename.base = SCRATCH;
-	temps->rename.index = 0;
-	temps->rename.displacement = 0;
+	temps->rename.place =
+		(struct insn_place){ SCRATCH, INSN_NO_INDEX, 1, 0 };
 	find_hosts(t, insn, !has_memory, temps);
 	for (unsigned i = 0; i < temps->count; i++) {
 		struct temporary *entry = &temps->entry[i];
@@ -350,21 +349,11 @@ void emit_operand_address(struct translation *t, unsigned i,
 			  const struct operand *memory)
 {
 	const struct insn *insn = &t->insn[i];
-	unsigned alignment = insn_row(insn)->attrs & ROW_ALIGN ? memory->size :
-								 1;
 
-	if (is_checked_on_stack(t, insn)) {
+	if (is_checked_on_stack(t, insn))
 		stack_address(t, (int32_t)insn->disp);
-		return;
-	}
-	if (emit_percpu(t, i, memory))
-		return;
-	emit_address(t, i);
-	if (t->flavour.is_segmented)
-		emit_operand_segment(t, i, memory);
-	emit_translate(t, i, memory->size,
-		       memory->access & ACCESS_W ? MMU_WRITE : MMU_READ,
-		       alignment);
+	else if (!emit_percpu(t, i, memory))
+		emit_memory(t, i, memory);
 }
 
 /* The host register that DIV divides by; NO_REGISTER: memory. */
@@ -392,6 +381,16 @@ static unsigned low_register(uint32_t used)
 	return NO_REGISTER;
 }
 
+/* Such a register is named, which does not go with REX. */
+static bool has_high_byte(const struct insn *insn)
+{
+	for (unsigned i = 0; i < insn->nops; i++)
+		if (insn->operand[i].kind == OPND_REG &&
+		    insn->operand[i].reg >= INSN_REG_AH)
+			return true;
+	return false;
+}
+
 static void emit_carried(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
@@ -402,42 +401,46 @@ static void emit_carried(struct translation *t, unsigned i)
 			(insn_keeps_status(insn) & t->live_after[i]);
 	uint32_t kept = t->live_after[i] & ~written;
 	bool is_checked = is_checked_on_stack(t, insn) && !divides(insn);
+	bool wants_flags = read || (written && kept); /* restored by SPARE */
 	struct temporaries temps;
+	struct insn_place *place = &temps.rename.place;
 	uint8_t bytes[INSN_REENCODED_MAX + 8];
 	unsigned length;
 	bool has_held;
 
 	find_temporaries(t, insn, memory != NULL, &temps);
-	if (is_checked) {
-		temps.rename.index = GUEST_RSP;
-		temps.rename.displacement = t->lag + (int32_t)insn->disp;
+	if (memory && has_high_byte(insn)) {
+		is_checked = false;
+		place->base = (uint8_t)low_register(insn_registers(insn));
 	}
 	length = insn_reencode(bytes, insn, insn_bytes(t, i), &temps.rename);
-	if (!length && memory) {
-		is_checked = false;
-		temps.rename.index = 0;
-		temps.rename.displacement = 0;
-		temps.rename.base = (uint8_t)low_register(insn_registers(insn));
-		length = insn_reencode(bytes, insn, insn_bytes(t, i),
-				       &temps.rename);
-	}
 	if (!length) {
 		emit_interpret(t, i);
 		return;
 	}
 	if (is_checked) {
 		has_held = is_held(t);
-		stack_delta(t, (int32_t)insn->disp);
+		place->index = GUEST_RSP;
+		place->displacement = stack_delta(t, (int32_t)insn->disp);
 		t->held[1] = NO_REGISTER;
 		if (has_held)
 			t->held_at = t->c.at;
 	} else if (memory) {
 		need_flags_saved(t, read | kept);
-		emit_operand_address(t, i, memory);
+		if (divides(insn) || place->base != SCRATCH ||
+		    is_checked_on_stack(t, insn))
+			emit_operand_address(t, i, memory);
+		else if (!emit_percpu(t, i, memory))
+			*place = emit_place(t, i, memory,
+					    is_taken(&temps, SPARE) ||
+						    wants_flags);
 	}
+	if (memory)
+		length = insn_reencode(bytes, insn, insn_bytes(t, i),
+				       &temps.rename);
 	if (divides(insn))
 		need_flags_saved(t, kept);
-	if (read || (written && kept))
+	if (wants_flags)
 		need_flags_in_rflags(t);
 	has_held = is_held(t);
 	load_temporaries(t, &temps);
@@ -445,13 +448,13 @@ static void emit_carried(struct translation *t, unsigned i)
 		emit_interpret(t, i);
 		return;
 	}
-	if (temps.rename.base != SCRATCH) {
-		code_store(&t->c, FIELD(spill[0]), temps.rename.base);
-		code_move(&t->c, temps.rename.base, SCRATCH);
+	if (place->base != SCRATCH) {
+		code_store(&t->c, FIELD(spill[0]), place->base);
+		code_move(&t->c, place->base, SCRATCH);
 	}
 	code_copy(&t->c, bytes, length);
-	if (temps.rename.base != SCRATCH)
-		code_load(&t->c, temps.rename.base, FIELD(spill[0]));
+	if (place->base != SCRATCH)
+		code_load(&t->c, place->base, FIELD(spill[0]));
 	if (written)
 		t->flags = FLAGS_IN_RFLAGS;
 	store_temporaries(t, &temps);

@@ -446,7 +446,7 @@ static bool fill_percpu(struct bt_vcpu *vcpu, enum mmu_access access)
  * the instruction. */
 static const void *serve_miss(struct bt_vcpu *vcpu, const struct bt_stop *stop)
 {
-	gva_t gva = vcpu->address ^ vcpu->cpu.tlb.generation[stop->is_upper];
+	gva_t gva = vcpu->address;
 	const void *retry = place(stop, stop->retry);
 	struct walk_fault fault;
 

@@ -51,7 +51,6 @@ void emit_segment(struct translation *t, unsigned i, enum segment segment,
 {
 	enum bt_limit limit = t->flavour.limit[segment];
 
-	t->is_constant = false; /* with the base */
 	if (limit == BT_LIMIT_ANY)
 		check_any(t, i, segment, size);
 	else if (limit == BT_LIMIT_64K && (size > 1 || address_size == 4))

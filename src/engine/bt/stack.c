@@ -404,7 +404,6 @@ static struct place find_word(struct translation *t, unsigned i, int32_t offset,
 	stack_settle(t);
 	t->retry = code_here(c);
 	code_lea_sized(c, t->wide, SCRATCH, GUEST_RSP, offset);
-	t->is_constant = false;
 	emit_translate(t, i, t->word, access, 1);
 	t->has_delta = false;
 	return (struct place){ .is_sum = false };
@@ -547,7 +546,6 @@ static void emit_leave(struct translation *t, unsigned i)
 	}
 	t->retry = code_here(c);
 	code_rr(c, t->wide, 0x89, SCRATCH, RBP);
-	t->is_constant = false;
 	emit_translate(t, i, t->word, MMU_READ, 1);
 	at.is_sum = false;
 	code_lea_sized(c, t->wide, GUEST_RSP, RBP, (int)t->word);

@@ -29,24 +29,21 @@ enum { SHIFT_LEFT = 4, SHIFT_RIGHT = 5 };
 
 uint8_t *bt_stub_translate(struct code *c, unsigned view,
 			   enum mmu_access access, unsigned address,
-			   unsigned index, unsigned offset)
+			   unsigned host, unsigned offset)
 {
 	uint32_t table = FIELD(cpu.tlb.entry[0][0][0]) +
 			 ((view * MMU_ACCESSES + access) * TLB_ENTRIES) *
 				 (uint32_t)sizeof(struct tlb_entry);
 
-	code_move(c, index, address);
-	shift(c, SHIFT_RIGHT, index, 63);
-	shift(c, SHIFT_LEFT, index, 3);
-	code_gs_indexed(c, 0x8b, offset, index, FIELD(cpu.tlb.generation[0]));
-	code_rr(c, OP_SIZE_64, 0x31, offset, address);
-	code_rr(c, OP_SIZE_32, 0x89, index, address);
-	code_shr32(c, index, PAGE_SHIFT - 4);
-	code_group1(c, OP_SIZE_32, 4, index, (TLB_ENTRIES - 1) << 4);
-	code_gs_indexed(c, 0x33, offset, index,
+	code_move(c, offset, address);
+	code_rr(c, OP_SIZE_32, 0x89, host, address);
+	code_shr32(c, host, PAGE_SHIFT - 4);
+	code_group1(c, OP_SIZE_32, 4, host, (TLB_ENTRIES - 1) << 4);
+	code_gs_indexed(c, 0x33, offset, host,
 			table + offsetof(struct tlb_entry, tag));
-	code_gs_indexed(c, 0x8b, index, index,
-			table + offsetof(struct tlb_entry, host));
+	code_gs_indexed(c, 0x8b, host, host,
+			table + offsetof(struct tlb_entry, addend));
+	add_rr(c, host, address);
 	code_group1(c, OP_SIZE_64, 7, offset, (uint32_t)PAGE_SIZE - 1);
 	return code_jcc_forward(c, COND_A);
 }
@@ -105,11 +102,9 @@ static void find_part(struct code *c, unsigned view, bool is_movs, unsigned log,
 	if (is_movs) {
 		*slow++ =
 			bt_stub_translate(c, view, MMU_READ, RSI, SCRATCH, RAX);
-		add_rr(c, SCRATCH, RAX);
 		left_in_page(c, RAX);
 	}
 	*slow++ = bt_stub_translate(c, view, MMU_WRITE, RDI, RDX, RBX);
-	add_rr(c, RDX, RBX);
 	left_in_page(c, RBX);
 	if (is_movs)
 		smaller(c, RBX, RAX);
@@ -171,7 +166,7 @@ static void make_few(struct code *c, unsigned view, unsigned log)
 	code_group1(c, OP_SIZE_64, 7, SCRATCH, PAGE_SIZE);
 	crosses = code_jcc_forward(c, COND_A);
 	add_rr(c, RDI, RCX);
-	add_rr(c, SCRATCH, SPARE);
+	code_lea_full(c, true, SCRATCH, SPARE, RCX, 1, 0);
 	CODE(c, 0x48, 0xf7, 0xd9); /* neg rcx */
 	loop = code_here(c);
 	store_element(c, log);
@@ -275,7 +270,6 @@ static void emit_single(struct translation *t, unsigned i)
 	struct code *c = &t->c;
 
 	t->retry = code_here(c);
-	t->is_constant = false;
 	code_move(c, SCRATCH, reg);
 	emit_translate(t, i, size, is_store ? MMU_WRITE : MMU_READ, 1);
 	move_element(c, is_store, size);
@@ -298,7 +292,6 @@ static void emit_move(struct translation *t, unsigned i)
 	struct code *c = &t->c;
 	uint8_t *start = code_here(c);
 
-	t->is_constant = false;
 	t->retry = start;
 	code_move(c, SCRATCH, RSI);
 	emit_translate(t, i, size, MMU_READ, 1);

@@ -140,9 +140,9 @@ static void make_stack_refill(struct code *c, struct bt_vm *bt, unsigned view)
 	code_store(c, FIELD(spill[4]), RCX);
 	code_load(c, SCRATCH, FIELD(address));
 	miss = bt_stub_translate(c, view, MMU_WRITE, SCRATCH, RAX, RCX);
+	code_rr(c, OP_SIZE_64, 0x29, RAX, SCRATCH); /* sub */
 	code_group1(c, OP_SIZE_64, 4, SCRATCH, (uint32_t)PAGE_MASK);
 	code_store(c, page, SCRATCH);
-	code_rr(c, OP_SIZE_64, 0x29, RAX, SCRATCH); /* sub */
 	code_store(c, stack + offsetof(struct bt_stack, delta), RAX);
 	code_load(c, RCX, FIELD(stop));
 	CODE(c, 0x48, 0x63, 0x41, offsetof(struct bt_stop, retry)); /* movsxd */
@@ -182,14 +182,6 @@ static uint8_t *make_return(struct code *c, const struct bt_vm *bt,
 	}
 	CODE(c, 0x0f, 0x0b); /* ud2: there are no others */
 	return here;
-}
-
-static void make_miss_stubs(struct code *c, struct bt_vm *bt)
-{
-	for (unsigned view = 0; view < MMU_VIEWS; view++) {
-		bt_miss_stub_make(c, bt, view, false);
-		bt_miss_stub_make(c, bt, view, true);
-	}
 }
 
 void bt_stubs_make(struct bt_vm *bt)
@@ -243,7 +235,7 @@ void bt_stubs_make(struct bt_vm *bt)
 	make_lookups(&c, bt);
 	for (unsigned view = 0; view < MMU_VIEWS; view++)
 		make_stack_refill(&c, bt, view);
-	make_miss_stubs(&c, bt);
+	bt_miss_stubs_make(&c, bt);
 	bt->stubs.return_miss = make_return(&c, bt, false);
 	bt->stubs.return_bottom = make_return(&c, bt, true);
 	bt_transfer_stubs_make(&c, bt);

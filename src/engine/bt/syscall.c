@@ -239,7 +239,7 @@ static void check_segments(struct code *c, unsigned view, uint32_t to,
 			  to + offsetof(struct bt_return, address) + 8 * i);
 		slow->branch[slow->count++] =
 			bt_stub_translate(c, view, MMU_READ, RBX, RAX, RDX);
-		CODE(c, 0x48, 0x8b, 0x04, 0x10); /* mov rax, [rax + rdx] */
+		CODE(c, 0x48, 0x8b, 0x00); /* mov rax, [rax] */
 		code_gs(c, OP_SIZE_64, 0x3b, RAX,
 			to + offsetof(struct bt_return, descriptor) + 8 * i);
 		slow_if(c, slow, COND_NE);
@@ -323,7 +323,6 @@ static void make_iret(struct code *c, struct bt_vm *bt, unsigned view)
 		bt_stub_translate(c, view, MMU_READ, GUEST_RSP, SCRATCH, RAX);
 	code_group1(c, OP_SIZE_64, 7, RAX, PAGE_SIZE - FRAME_SIZE);
 	slow_if(c, &slow, COND_A);
-	code_rr(c, OP_SIZE_64, 0x01, SCRATCH, RAX);
 	check_frame(c, &slow);
 	CODE(c, 0x41, 0xf6, 0x42, FRAME_CS, 0x03); /* test byte [r10 + 8], 3 */
 	outer = code_jcc_forward(c, COND_NE);

@@ -306,7 +306,6 @@ static enum carried emit_bit_test(struct translation *t, unsigned i)
 		return CARRIED_NOT;
 	need_flags_saved(t, kept);
 	emit_address(t, i);
-	t->is_constant = false; /* the offset is added */
 	load_bit_offset(c, SPARE, guest, size);
 	CODE(c, 0x48 | SPARE >> 3, 0xc1, 0xf8 | (SPARE & 7), log); /* sar */
 	code_lea_full(c, true, SCRATCH, SCRATCH, SPARE, size, 0);

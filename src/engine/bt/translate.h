@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/bt/code.h"
+#include "x86/reencode.h"
 
 /* Where the guest's status flags are at a point of the code. */
 enum flags_at {
@@ -34,19 +35,18 @@ struct cold {
 	uint64_t rip;
 	bool restore_flags; /* before going on at `resume` */
 	unsigned link;
-	/* COLD_MISS: what was looked for; `hit`: it is there */
+	/* COLD_MISS: what was looked for, at SCRATCH + offset; or, BY_ENTRY, at
+	 * SCRATCH ^ the tag of the entry at SPARE */
 	uint8_t access;
 	uint16_t size; /* COLD_RUN: of all that was checked */
-	bool is_upper;
-	uint8_t *hit;
-	/* The entry's place in the table if SPARE does not have it, or -1. */
-	int32_t entry;
-	bool is_relative; /* to RIP: `entry` moves with the block */
+	int32_t offset;
 	uint32_t percpu; /* COLD_PERCPU: the distance from GS's base */
 	/* COLD_BRANCHED: that, and another branch to be landed */
 	unsigned target;
 	uint8_t *other;
 };
+
+#define COLD_BY_ENTRY (-1)
 
 /*
  * Where the code holds the block's linear address or one at a distance from it,
@@ -59,7 +59,6 @@ enum place_kind {
 	PLACE_HIGH = 0x2000, /* .. the others, next in the list */
 	PLACE_SLOT = 0x3000, /* displacement of the page's id in bt_vcpu.exec */
 	PLACE_TLB = 0x4000, /* displacement of a field of a TLB's entry */
-	PLACE_ENTRY = 0x5000, /* 32 bits, the entry's place in its table */
 };
 
 #define PLACE_KIND	     0x7000
@@ -127,9 +126,6 @@ struct translation {
 	uint8_t held[2];
 	const uint8_t *held_at;
 	uint8_t *retry; /* of the access that emit_translate comes to next */
-	/* What emit_address put into R10, where that is known. */
-	bool is_constant, is_relative;
-	uint64_t address;
 	struct cold cold[TRANSLATE_COLD_MAX];
 	unsigned colds;
 	uint64_t interpreted; /* a bit per instruction: always, as a whole */
@@ -218,7 +214,16 @@ void emit_lea(struct translation *t, unsigned i);
 /* True for [RSP + displacement] alone, without FS or GS. */
 bool is_stack_operand(const struct translation *t, const struct insn *insn);
 
-/* R10 = the host address of a memory operand that has a size: all the above. */
+/* R10 = the host address of a memory operand that has a size, by the TLB: all
+ * the above. */
+void emit_memory(struct translation *t, unsigned i,
+		 const struct operand *memory);
+/* The same, where insn_reencode makes up the address at last. `keeps_spare`: of
+ * R10, and registers that guest code has, not of SPARE. */
+struct insn_place emit_place(struct translation *t, unsigned i,
+			     const struct operand *memory, bool keeps_spare);
+
+/* R10 = the host address of a memory operand, wherever it is. */
 void emit_operand_address(struct translation *t, unsigned i,
 			  const struct operand *memory);
 
@@ -238,7 +243,7 @@ void emit_cold(struct translation *t);
 /* --- leave.c: the cold parts that leave for one instruction --- */
 
 void emit_cold_interpret(struct translation *t, const struct cold *cold);
-void emit_cold_miss(struct translation *t, struct cold *cold);
+void emit_cold_miss(struct translation *t, const struct cold *cold);
 void emit_cold_stack(struct translation *t, const struct cold *cold);
 void emit_cold_percpu(struct translation *t, const struct cold *cold);
 void emit_cold_record(struct translation *t, const struct cold *cold);

@@ -81,25 +81,23 @@ struct interp_ops {
 
 /*
  * Software TLB: per kind of access and per privilege view, direct mapped. An
- * entry hits when tag equals (linear page ^ generation). The generation stands in
- * the bits of the page's address that the index implies, so that
- *	address ^ tag ^ generation
+ * entry's tag is its linear page, and an empty one's that of another slot, so
+ * that
+ *	address ^ tag
  * is the offset in the page for a hit and larger than any offset otherwise: one
- * comparison checks page, generation, canonical form and page crossing. tlb.c
- * tells how generations stand for PCIDs.
+ * comparison checks page, canonical form and page crossing. What it points to is
+ * at address + addend. tlb.c tells how it is flushed.
  */
 enum mmu_access { MMU_READ, MMU_WRITE, MMU_EXEC, MMU_ACCESSES };
 
 /* User; supervisor; supervisor with SMAP in force (CR4.SMAP, AC = 0). */
 enum mmu_view { MMU_USER, MMU_SUPERVISOR, MMU_SMAP, MMU_VIEWS };
 
-#define TLB_ENTRIES	4096
-
-#define TLB_GENERATIONS TLB_ENTRIES
+#define TLB_ENTRIES 4096
 
 struct tlb_entry {
-	uint64_t tag;
-	uint8_t *host; /* the page */
+	gva_t tag; /* the page */
+	uint64_t addend; /* host address less linear address */
 };
 
 /*
@@ -107,29 +105,47 @@ struct tlb_entry {
  * index, and are used in turn, need no walk each time.
  */
 struct tlb_victim {
-	gva_t page;
+	struct tlb_entry entry;
 	uint64_t generation; /* 0: none */
-	uint8_t *host;
 	gpa_t code_gpa;
 };
 
 #define TLB_VICTIMS 32
 
+/* An entry's number: where it is in tlb.entry, all tables in one row. */
+struct tlb_saved {
+	struct tlb_entry entry;
+	gpa_t code_gpa;
+	uint16_t number;
+};
+
+#define TLB_SAVED 512
+
 /* Translations of a PCID that is not the current one. */
 struct tlb_bank {
 	uint16_t pcid;
 	uint16_t generation; /* 0: none */
+	unsigned count;
+	struct tlb_saved saved[TLB_SAVED];
 };
 
 #define TLB_BANKS 8
+
+#define TLB_FILLS 4096
+
+/* Numbers of the entries that were filled since a half was flushed last. */
+struct tlb_fills {
+	unsigned count; /* TLB_FILLS: there may be more */
+	uint16_t number[TLB_FILLS];
+};
 
 struct tlb {
 	struct tlb_entry entry[MMU_VIEWS][MMU_ACCESSES][TLB_ENTRIES];
 	gpa_t code_gpa[MMU_VIEWS][TLB_ENTRIES]; /* of the MMU_EXEC entries */
 	/* By tlb_index, modulo TLB_VICTIMS. */
 	struct tlb_victim victim[MMU_VIEWS][MMU_ACCESSES][TLB_VICTIMS];
-	/* Number << PAGE_SHIFT, never 0, for either half of the linear space:
-	 * bit 63 of the address chooses. */
+	/* Of the translations of either half of the linear space, by bit 63 of
+	 * the address: never 0, another after a flush. */
 	uint64_t generation[2];
 	/* How often tlb_flush_page was called, and for what last: so many
 	 * bytes, which hold the page that it was called for. */
@@ -137,11 +153,13 @@ struct tlb {
 	gva_t flushed_page;
 	uint64_t flushed_size;
 	/* ---- mmu.c's own */
+	struct tlb_fills fills[2];
 	uint16_t last_generation;
 	uint16_t pcid;
 	struct tlb_bank bank[TLB_BANKS];
 	unsigned next_bank;
 	bool has_local_high; /* upper half: not only global pages */
+	bool has_global_low; /* lower half: global pages, since all went */
 	/* Where large pages have been seen, in either half. */
 	uint64_t large_2m[2][8], large_1g[2];
 	unsigned maxphyaddr; /* 0: not looked up yet */

@@ -19,11 +19,6 @@ void mem_write_slow(struct interp *cpu, enum segment segment, uint64_t offset,
 		    uint64_t value, unsigned size);
 const uint8_t *mem_fetch_slow(struct interp *cpu, gva_t gva, gpa_t *gpa);
 
-static inline uint64_t tlb_tag(const struct interp *cpu, gva_t gva)
-{
-	return (gva & PAGE_MASK) ^ cpu->tlb.generation[gva >> 63];
-}
-
 static inline unsigned tlb_index(gva_t gva)
 {
 	return (gva >> PAGE_SHIFT) % TLB_ENTRIES;
@@ -36,10 +31,9 @@ static inline uint8_t *tlb_find(struct interp *cpu, enum mmu_view view,
 {
 	const struct tlb_entry *entry =
 		&cpu->tlb.entry[view][access][tlb_index(gva)];
-	uint64_t offset = gva ^ entry->tag ^ cpu->tlb.generation[gva >> 63];
 
-	if (likely(offset <= PAGE_SIZE - size))
-		return entry->host + offset;
+	if (likely((gva ^ entry->tag) <= PAGE_SIZE - size))
+		return (uint8_t *)(gva + entry->addend);
 	return NULL;
 }
 

@@ -100,16 +100,6 @@ static const enum walk_kind walk_kinds[] = {
 	[MMU_EXEC] = WALK_FETCH,
 };
 
-static void set_entry(struct interp *cpu, enum mmu_view view,
-		      enum mmu_access access, gva_t gva, uint8_t *host)
-{
-	tlb_keep(cpu, view, access, gva);
-	cpu->tlb.entry[view][access][tlb_index(gva)] = (struct tlb_entry){
-		.tag = tlb_tag(cpu, gva),
-		.host = host,
-	};
-}
-
 /*
  * Rights were found for `access`; a page that may be written may be read by the
  * same view, so a write fills both.
@@ -126,9 +116,11 @@ static void fill(struct interp *cpu, gva_t gva, enum mmu_view view,
 		cpu->tlb.has_local_high = true;
 	if (unlikely(cpu->tlb.has_one_entry))
 		tlb_drop_last(cpu, view, tlb_index(gva));
-	set_entry(cpu, view, access, gva, host);
+	if (gva >> 63 == 0 && page->is_global)
+		cpu->tlb.has_global_low = true;
+	tlb_enter(cpu, view, access, gva, host);
 	if (access == MMU_WRITE)
-		set_entry(cpu, view, MMU_READ, gva, host);
+		tlb_enter(cpu, view, MMU_READ, gva, host);
 	if (access == MMU_EXEC)
 		cpu->tlb.code_gpa[view][tlb_index(gva)] =
 			page->gpa & cpu->address_mask & PAGE_MASK;

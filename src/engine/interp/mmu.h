@@ -35,14 +35,14 @@ enum mmu_walk mmu_walk_64(struct interp *cpu, gva_t gva, enum mmu_access access,
 /* A page larger than 4 KiB has been entered into the TLB piecewise. */
 void tlb_note_large(struct interp *cpu, gva_t gva, uint64_t size);
 
-/* The entry for gva goes where tlb_recall finds it; another is about to take its
- * place. */
-void tlb_keep(struct interp *cpu, enum mmu_view view, enum mmu_access access,
-	      gva_t gva);
+/* gva's page is at `host` (the page's). Another's entry that it replaces goes
+ * where tlb_recall finds it. */
+void tlb_enter(struct interp *cpu, enum mmu_view view, enum mmu_access access,
+	       gva_t gva, const uint8_t *host);
 /* True: there was a translation of gva, and the TLB has it again. */
 bool tlb_recall(struct interp *cpu, enum mmu_view view, enum mmu_access access,
 		gva_t gva);
-/* A page is no longer to be written: what is kept for that goes. */
+/* That page is no longer to be written. */
 void tlb_forget_host(struct interp *cpu, const uint8_t *host);
 
 /* tlb.has_one_entry: what the last fill entered goes, this is the next. */

@@ -18,7 +18,9 @@
 
 static struct insn_rename rename_of(void)
 {
-	struct insn_rename rename = { .base = R10 };
+	struct insn_rename rename = {
+		.place = { .base = R10, .index = INSN_NO_INDEX, .scale = 1 },
+	};
 
 	for (unsigned i = 0; i < 16; i++)
 		rename.to[i] = (uint8_t)i;
@@ -116,8 +118,9 @@ static void test_memory_moves_to_a_sum(void **state)
 		struct insn insn, again;
 		unsigned length;
 
-		rename.index = R11;
-		rename.displacement = displacement[i % 5];
+		rename.place.index = R11;
+		rename.place.scale = (uint8_t)(1u << i % 4);
+		rename.place.displacement = displacement[i % 5];
 		decode(&insn, from, size[i / 5]);
 		length = insn_reencode(out, &insn, from, &rename);
 		assert_in_range(length, 1, sizeof(out));
@@ -127,8 +130,8 @@ static void test_memory_moves_to_a_sum(void **state)
 		assert_int_equal(again.operand[0].reg, insn.operand[0].reg);
 		assert_int_equal(again.base, R10);
 		assert_int_equal(again.index, R11);
-		assert_int_equal(again.scale, 1);
-		assert_int_equal(again.disp, rename.displacement);
+		assert_int_equal(again.scale, 1u << i % 4);
+		assert_int_equal(again.disp, rename.place.displacement);
 	}
 }
 

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "engine/interp/mmu.h"
+
 #define RIGHTS (WORLD_P | WORLD_RW | WORLD_US)
 
 static int setup(void **state)
@@ -357,32 +359,88 @@ static void test_pcid(void **state)
 	assert_int_equal(peek(w, gva), 60);
 	/* PCID 1 still holds what it held, until it is loaded without bit 63 */
 	load_cr3(w, WORLD_PML4 | 1, true);
-	assert_int_equal(peek(w, gva), 60); /* its slot was taken: allowed */
-	set_pte(w, gva, 0x50000 | RIGHTS);
-	load_cr3(w, WORLD_PML4 | 2, false);
-	load_cr3(w, WORLD_PML4 | 1, true);
-	assert_int_equal(peek(w, gva), 60); /* kept */
-	load_cr3(w, WORLD_PML4 | 1, false);
 	assert_int_equal(peek(w, gva), 50);
+	load_cr3(w, WORLD_PML4 | 2, true);
+	assert_int_equal(peek(w, gva), 60);
+	load_cr3(w, WORLD_PML4 | 1, false);
+	assert_int_equal(peek(w, gva), 60);
 
 	/* INVPCID of another PCID. */
 	load_cr3(w, WORLD_PML4 | 2, false);
-	set_pte(w, gva, 0x60000 | RIGHTS);
+	set_pte(w, gva, 0x50000 | RIGHTS);
 	tlb_flush_pcid(w->cpu, 1);
 	load_cr3(w, WORLD_PML4 | 1, true);
-	assert_int_equal(peek(w, gva), 60);
-	/* INVLPG reaches the slot whatever the PCID. */
+	assert_int_equal(peek(w, gva), 50);
+	/* INVLPG is of the current PCID. */
+	set_pte(w, gva, 0x60000 | RIGHTS);
 	load_cr3(w, WORLD_PML4 | 2, false);
-	set_pte(w, gva, 0x50000 | RIGHTS);
 	tlb_flush_page(w->cpu, gva);
+	assert_int_equal(peek(w, gva), 60);
 	load_cr3(w, WORLD_PML4 | 1, true);
 	assert_int_equal(peek(w, gva), 50);
 	/* All but global ones. */
-	set_pte(w, gva, 0x60000 | RIGHTS);
 	load_cr3(w, WORLD_PML4 | 2, true);
 	tlb_flush_local(w->cpu);
 	load_cr3(w, WORLD_PML4 | 1, true);
 	assert_int_equal(peek(w, gva), 60);
+}
+
+/* In the lower half, too: INVLPG takes one from every PCID (SDM 3, 4.10.4.1). */
+static void test_pcid_and_global_page(void **state)
+{
+	struct world *w = *state;
+	gva_t gva = 0x50000;
+
+	world_long_mode(w, 0);
+	w->cpu->s.cr4 |= CR4_PCIDE;
+	tlb_flush(w->cpu);
+	store_u64(w->ram + 0x50000, 50);
+	store_u64(w->ram + 0x60000, 60);
+	set_pte(w, gva, 0x50000 | RIGHTS | WORLD_G);
+	load_cr3(w, WORLD_PML4 | 1, false);
+	assert_int_equal(peek(w, gva), 50);
+	load_cr3(w, WORLD_PML4 | 2, false);
+	assert_int_equal(peek(w, gva), 50);
+	set_pte(w, gva, 0x60000 | RIGHTS | WORLD_G);
+	tlb_flush_page(w->cpu, gva);
+	load_cr3(w, WORLD_PML4 | 1, true);
+	assert_int_equal(peek(w, gva), 60);
+}
+
+/* More than the lists of what was filled, and than a bank, hold. */
+static void test_many_pages(void **state)
+{
+	struct world *w = *state;
+	struct tlb *tlb;
+	uint8_t *page = w->ram + 0x50000;
+
+	world_long_mode(w, 0);
+	w->cpu->s.cr4 |= CR4_PCIDE;
+	tlb_flush(w->cpu);
+	tlb = &w->cpu->tlb;
+	load_cr3(w, WORLD_PML4 | 1, false);
+	for (unsigned i = 0; i < 3 * TLB_FILLS; i++)
+		tlb_enter(w->cpu, MMU_SUPERVISOR, i % 2 ? MMU_READ : MMU_WRITE,
+			  (gva_t)i << PAGE_SHIFT, page);
+	load_cr3(w, WORLD_PML4 | 2, false);
+	for (unsigned i = 0; i < TLB_ENTRIES; i++) {
+		gva_t gva = (gva_t)(2 * TLB_FILLS + i) << PAGE_SHIFT;
+
+		assert_null(tlb_find(w->cpu, MMU_SUPERVISOR, MMU_READ, gva, 1));
+		assert_null(
+			tlb_find(w->cpu, MMU_SUPERVISOR, MMU_WRITE, gva, 1));
+	}
+	assert_int_equal(tlb->fills[0].count, 0);
+	load_cr3(w, WORLD_PML4 | 1, true);
+	assert_in_range(tlb->fills[0].count, 1, TLB_SAVED);
+	/* What came back is no longer to be written. */
+	tlb_forget_host(w->cpu, page);
+	load_cr3(w, WORLD_PML4 | 2, true);
+	tlb_forget_host(w->cpu, page);
+	load_cr3(w, WORLD_PML4 | 1, true);
+	for (unsigned i = 0; i < 3 * TLB_FILLS; i++)
+		assert_null(tlb_find(w->cpu, MMU_SUPERVISOR, MMU_WRITE,
+				     (gva_t)i << PAGE_SHIFT, 1));
 }
 
 static void test_global_pages(void **state)
@@ -557,6 +615,8 @@ int main(void)
 		TEST(test_large_page_is_dropped_whole),
 		TEST(test_large_page_is_dropped_alone),
 		TEST(test_pcid),
+		TEST(test_pcid_and_global_page),
+		TEST(test_many_pages),
 		TEST(test_global_pages),
 		TEST(test_rmw),
 		TEST(test_span),
