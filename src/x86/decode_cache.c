@@ -76,7 +76,7 @@ static bool is_plain(const struct insn *insn)
 	return insn->encoding == ENC_LEGACY;
 }
 
-static bool is_unsigned(const struct insn *insn)
+static bool has_unsigned_imm(const struct insn *insn)
 {
 	for (unsigned i = 0; i < insn->nops; i++) {
 		unsigned imm =
@@ -96,13 +96,12 @@ static void keep(struct insn *slot, struct decode_rest *rest, uint64_t key,
 	*slot = *insn;
 	*rest = (struct decode_rest){
 		.key = key,
-		.disp_mask = disp ? ~0ull : 0,
-		.imm_mask = imm ? ~0ull : 0,
 		.disp_shift = disp ? (uint8_t)(64 - 8 * disp) : 0,
 		.imm_shift = imm ? (uint8_t)(64 - 8 * imm) : 0,
+		.has_disp = disp,
+		.has_imm = imm,
+		.is_imm_unsigned = has_unsigned_imm(insn),
 	};
-	if (imm && is_unsigned(insn))
-		rest->imm_mask >>= rest->imm_shift;
 	/* What is no immediate stays: the 1 of shifts. */
 	if (disp)
 		slot->disp = 0;
@@ -110,9 +109,15 @@ static void keep(struct insn *slot, struct decode_rest *rest, uint64_t key,
 		slot->imm = 0;
 }
 
-static int64_t extend(const uint8_t *at, unsigned shift)
+/* 0 unless `is_there`. */
+static uint64_t extend(const uint8_t *at, unsigned shift, bool is_there,
+		       bool is_unsigned)
 {
-	return (int64_t)(load_u64(at) << shift) >> shift;
+	uint64_t value = load_u64(at) << shift;
+	uint64_t zero = value >> shift;
+	uint64_t extended = (uint64_t)((int64_t)value >> shift);
+
+	return (is_unsigned ? zero : extended) & -(uint64_t)is_there;
 }
 
 int insn_decode_cached(struct decode_cache *cache, struct insn *out,
@@ -133,10 +138,12 @@ int insn_decode_cached(struct decode_cache *cache, struct insn *out,
 	rest = &cache->rest[index];
 	if (likely(rest->key == key)) {
 		*out = cache->insn[index];
-		out->disp |= extend(bytes + out->off_disp, rest->disp_shift) &
-			     (int64_t)rest->disp_mask;
-		out->imm |= extend(bytes + out->off_imm, rest->imm_shift) &
-			    (int64_t)rest->imm_mask;
+		out->disp |= (int64_t)extend(bytes + out->off_disp,
+					     rest->disp_shift, rest->has_disp,
+					     false);
+		out->imm |= (int64_t)extend(bytes + out->off_imm,
+					    rest->imm_shift, rest->has_imm,
+					    rest->is_imm_unsigned);
 		return out->len;
 	}
 	length = insn_decode(out, bytes, avail, mode);

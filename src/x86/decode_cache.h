@@ -13,17 +13,17 @@
 
 #define DECODE_CACHE 2048
 
-/* What follows those bytes: where `insn` says; as numbers, and what is kept. */
+/* What follows those bytes, where `insn` says. */
 struct decode_rest {
 	uint64_t key; /* those bytes, and how many; 0: empty */
-	uint64_t disp_mask, imm_mask;
-	uint8_t disp_shift, imm_shift;
+	uint8_t disp_shift, imm_shift; /* 64 less their bits */
+	bool has_disp, has_imm, is_imm_unsigned;
 };
 
-/* All zeroes at first. About 200 KiB. */
+/* All zeroes at first; 160 KiB. */
 struct decode_cache {
-	struct insn insn[DECODE_CACHE];
-	struct decode_rest rest[DECODE_CACHE];
+	_Alignas(64) struct insn insn[DECODE_CACHE];
+	_Alignas(64) struct decode_rest rest[DECODE_CACHE];
 };
 
 /* As insn_decode, and the same result. One thread at a time. */

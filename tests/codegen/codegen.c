@@ -115,6 +115,7 @@ static bool translate(struct guest *guest, const struct snippet *snippet)
 	unsigned offset = (unsigned)PAGE_SIZE - snippet->size;
 	uint8_t *host = guest_page(guest, PAGE_CODE) + offset;
 	const struct bt_block *block;
+	struct bt_ahead ahead;
 
 	memcpy(host, snippet->bytes, snippet->size);
 	guest_reset(guest, WORLD_AT(PAGE_CODE) + offset);
@@ -132,7 +133,7 @@ static bool translate(struct guest *guest, const struct snippet *snippet)
 		guest->cpu->s.segment[SEG_GS].base = 0xffff888000000000;
 	print_guest(snippet, guest->cpu->s.rip);
 	pthread_mutex_lock(&vcpu->bt->lock);
-	block = bt_translate(vcpu, host);
+	block = bt_translate(vcpu, bt_rip(vcpu), host, &ahead);
 	pthread_mutex_unlock(&vcpu->bt->lock);
 	if (block)
 		print_host(vcpu->bt, block);

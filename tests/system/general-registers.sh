@@ -69,7 +69,7 @@ world input_tsc memory_mark_dirty vcpu_has_interrupt
 allowed+='
 debug calloc free memcpy
 cache __errno_location aligned_alloc calloc close free ftruncate
-cache memfd_create mmap munmap pthread_mutex_destroy pthread_mutex_init
+cache memfd_create memset mmap munmap pthread_mutex_destroy pthread_mutex_init
 stress memcmp strcspn strlen
 '
 nm --defined-only "${path[@]}" | awk 'NF == 3 { print $3 }' >"$TMPDIR/defined"

@@ -700,12 +700,19 @@ static inline uint8_t *bt_writable(const struct bt_vm *bt,
 
 /* --- translate.c ----------------------------------------------------------- */
 
+/* How it goes on behind a block. */
+struct bt_ahead {
+	bool is_same_flavour; /* wherever its direct branches lead */
+	uint64_t rip; /* nearly always there, if it is not over; 0: unknown */
+};
+
 /*
- * Translates the code at s.rip, which is at `host`, in guest memory, to the end
+ * Translates the code at `rip`, which is at `host`, in guest memory, to the end
  * of its page. Lock held. NULL: nothing here that the translator carries, or
  * out of memory.
  */
-struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host);
+struct bt_block *bt_translate(struct bt_vcpu *vcpu, uint64_t rip,
+			      const uint8_t *host, struct bt_ahead *ahead);
 
 /* --- stub.c ---------------------------------------------------------------- */
 

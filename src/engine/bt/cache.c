@@ -86,6 +86,16 @@ static void region_clear(struct bt_vm *bt, unsigned i)
 	};
 }
 
+static struct decode_cache *make_decode_cache(void)
+{
+	struct decode_cache *cache =
+		aligned_alloc(_Alignof(struct decode_cache), sizeof(*cache));
+
+	if (cache)
+		memset(cache, 0, sizeof(*cache));
+	return cache;
+}
+
 int bt_vm_init(struct bt_vm *bt, struct vm *vm)
 {
 	uint64_t pages = vm->memory.fd_size >> PAGE_SHIFT;
@@ -101,7 +111,7 @@ int bt_vm_init(struct bt_vm *bt, struct vm *vm)
 	bt->has_code = calloc(pages, sizeof(*bt->has_code));
 	bt->writers = calloc(pages, sizeof(*bt->writers));
 	bt->mapping = calloc(BT_MAPPINGS, sizeof(struct bt_mapping *));
-	bt->decoded = calloc(1, sizeof(*bt->decoded));
+	bt->decoded = make_decode_cache();
 	error = map_cache(bt);
 	if (error || !bt->page || !bt->has_code || !bt->writers ||
 	    !bt->mapping || !bt->decoded)

@@ -170,6 +170,69 @@ static bool lock_tables(struct bt_vcpu *vcpu)
 	return true;
 }
 
+/* Its direct branches within the page to what is there already. */
+static void chain_within(struct bt_vm *bt, const struct bt_block *block)
+{
+	uint32_t number = bt_block_number(bt, block) * BT_LINKS;
+
+	for (unsigned i = 0; i < BT_LINKS; i++) {
+		const struct bt_link *link = &block->link[i];
+		const struct bt_block *to = NULL;
+
+		if (link->at && !link->to && block->kind[i] < LINK_FAR)
+			to = bt_block_find(bt, block->page, link->rip,
+					   bt_id_flavour(block->flavour));
+		if (to)
+			bt_link_chain(bt, number + i, to);
+	}
+}
+
+/* Blocks that are made because another was. */
+#define AHEAD 3
+
+static bool may_look_ahead(const struct bt_vcpu *vcpu)
+{
+	const struct bt_vm *bt = vcpu->bt;
+
+	/* While there are ids, no code goes but that of an old region. */
+	return !vcpu->flavour.is_32 && !vcpu->is_checked && !bt->stress.kinds &&
+	       bt->last_id < BT_IDS_MAX;
+}
+
+/*
+ * Translates the code at rip, and what surely follows it in the same page: that
+ * costs less now, with the translator in the processor's caches, than when the
+ * code gets there and has to leave for it.
+ */
+static struct bt_block *translate(struct bt_vcpu *vcpu, uint64_t rip,
+				  const uint8_t *host)
+{
+	struct bt_vm *bt = vcpu->bt;
+	struct bt_ahead ahead;
+	struct bt_block *first = bt_translate(vcpu, rip, host, &ahead), *block;
+
+	count(vcpu, BT_BLOCKS);
+	host -= rip & ~PAGE_MASK;
+	block = first;
+	for (unsigned n = 0; block && may_look_ahead(vcpu); n++) {
+		struct bt_block *last = block;
+		bool is_same_flavour = ahead.is_same_flavour;
+
+		block = NULL;
+		if (n < AHEAD && !((ahead.rip ^ rip) & PAGE_MASK) &&
+		    !bt_block_find(bt, last->page, ahead.rip,
+				   bt_id_flavour(last->flavour))) {
+			block = bt_translate(vcpu, ahead.rip,
+					     host + (ahead.rip & ~PAGE_MASK),
+					     &ahead);
+			count(vcpu, BT_BLOCKS);
+		}
+		if (is_same_flavour)
+			chain_within(bt, last);
+	}
+	return first;
+}
+
 /* The code for s.rip, or NULL: the interpreter's. Faults as a fetch. */
 static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 			     uint32_t drops)
@@ -208,8 +271,7 @@ static const void *find_code(struct bt_vcpu *vcpu, uint64_t link,
 			drops = atomic_load(&bt->drops);
 	}
 	if (!block) {
-		block = bt_translate(vcpu, host);
-		count(vcpu, BT_BLOCKS);
+		block = translate(vcpu, rip, host);
 	}
 	if (block) {
 		bt_exec_enter(vcpu, block->rip, block->code);

@@ -433,7 +433,40 @@ static enum x86_mode mode_of(const struct bt_flavour *flavour)
 	return flavour->is_32 ? X86_MODE_32 : X86_MODE_64;
 }
 
-struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)
+/* A CALL returns, a loop ends. */
+static struct bt_ahead look_ahead(const struct translation *t)
+{
+	unsigned i = t->count - 1;
+	const struct insn *last = &t->insn[i];
+	struct bt_ahead ahead = { .is_same_flavour = true };
+	bool is_direct = last->nops && last->operand[0].kind == OPND_REL;
+	uint64_t target = is_direct ? insn_target(t, i) : 0;
+
+	if (!ends_block(last)) {
+		ahead.is_same_flavour = !system_changes_view(last);
+		ahead.rip = ahead.is_same_flavour ? insn_next(t, i) : 0;
+		return ahead;
+	}
+	switch (last->op) {
+	case OP_JMP:
+		ahead.rip = target;
+		break;
+	case OP_CALL:
+		ahead.rip = (target ^ t->rip) & PAGE_MASK ? insn_next(t, i) :
+							    target;
+		break;
+	case OP_JCC:
+		ahead.rip = target <= insn_rip(t, i) ? insn_next(t, i) : 0;
+		break;
+	default:
+		ahead.is_same_flavour = false;
+		break;
+	}
+	return ahead;
+}
+
+struct bt_block *bt_translate(struct bt_vcpu *vcpu, uint64_t rip,
+			      const uint8_t *host, struct bt_ahead *ahead)
 {
 	struct bt_vm *bt = vcpu->bt;
 	uint32_t page = bt_page_of(bt, host);
@@ -454,7 +487,7 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)
 	t.wide = t.flavour.is_32 ? OP_SIZE_32 : OP_SIZE_64;
 	t.word = t.flavour.is_16 ? 2 : t.flavour.is_32 ? 4 : 8;
 	t.c = code_at(bt, region->used);
-	t.rip = bt_rip(vcpu);
+	t.rip = rip;
 	t.host = host;
 	t.room = (unsigned)(PAGE_SIZE - (t.rip & ~PAGE_MASK));
 	t.held_at = NULL;
@@ -485,5 +518,6 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, const uint8_t *host)
 	if (unlikely(t.flavour.is_checked))
 		bt_check_note(&t);
 	bt_dump_block(&t);
+	*ahead = look_ahead(&t);
 	return t.block;
 }

@@ -16,6 +16,15 @@
 
 #define AVAIL 48
 
+static struct decode_cache *make(void)
+{
+	struct decode_cache *cache =
+		aligned_alloc(_Alignof(struct decode_cache), sizeof(*cache));
+
+	assert_non_null(cache);
+	return memset(cache, 0, sizeof(*cache));
+}
+
 static void compare(struct decode_cache *cache, const uint8_t *bytes,
 		    size_t avail, enum x86_mode mode)
 {
@@ -34,12 +43,11 @@ static void compare(struct decode_cache *cache, const uint8_t *bytes,
  * used for displacements and immediates that it has not seen. */
 static void test_random(void **state)
 {
-	struct decode_cache *cache = calloc(1, sizeof(*cache));
+	struct decode_cache *cache = make();
 	uint64_t seed = 7, other = 11;
 	uint64_t cases = test_scale(100000, 2000000, 40000000);
 
 	(void)state;
-	assert_non_null(cache);
 	while (cases--) {
 		uint8_t bytes[AVAIL] = { 0 };
 
@@ -60,11 +68,10 @@ static void test_random(void **state)
 static void test_all(void **state)
 {
 	static const uint8_t prefixes[] = { 0, 0x48, 0x41, 0x66, 0xf3, 0x64 };
-	struct decode_cache *cache = calloc(1, sizeof(*cache));
+	struct decode_cache *cache = make();
 	uint64_t seed = 3;
 
 	(void)state;
-	assert_non_null(cache);
 	for (unsigned n = 0; n < 2 * 6 * 2 * 65536; n++) {
 		uint8_t bytes[AVAIL], *at = bytes;
 
@@ -88,10 +95,9 @@ static void test_all(void **state)
 static void test_others(void **state)
 {
 	static const uint8_t mov[AVAIL] = { 0xb8, 1, 2, 3, 4, 5 };
-	struct decode_cache *cache = calloc(1, sizeof(*cache));
+	struct decode_cache *cache = make();
 
 	(void)state;
-	assert_non_null(cache);
 	for (size_t avail = AVAIL; avail > 0; avail--)
 		for (int mode = X86_MODE_REAL; mode <= X86_MODE_64; mode++)
 			compare(cache, mov, avail, (enum x86_mode)mode);

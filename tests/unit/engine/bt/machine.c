@@ -86,7 +86,7 @@ struct bt_block *machine_translate(struct machine *m, uint32_t rip)
 		.has_gs = true,
 	};
 	pthread_mutex_lock(&m->bt->lock);
-	block = bt_translate(vcpu, m->ram + rip);
+	block = bt_translate(vcpu, bt_rip(vcpu), m->ram + rip, &m->ahead);
 	pthread_mutex_unlock(&m->bt->lock);
 	return block;
 }

@@ -17,6 +17,7 @@ struct machine {
 	struct bt_vcpu *vcpu;
 	struct bt_vm *bt;
 	uint8_t *ram;
+	struct bt_ahead ahead; /* of the last translation */
 };
 
 /* Fails the test where it cannot be made. */

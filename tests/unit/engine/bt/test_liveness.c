@@ -135,6 +135,42 @@ static void test_what_was_looked_at(void **state)
 	machine_fini(&test.m);
 }
 
+/* Where code goes on behind a block; 0: who knows. */
+static uint64_t goes_on(struct look_test *test, const char *code, size_t size,
+			bool *is_same_flavour)
+{
+	memcpy(test->m.ram + AT, code, size);
+	assert_non_null(machine_translate(&test->m, AT));
+	*is_same_flavour = test->m.ahead.is_same_flavour;
+	return test->m.ahead.rip;
+}
+
+#define GOES_ON(code) goes_on(&test, code, sizeof(code) - 1, &is_same)
+
+static void test_ahead(void **state)
+{
+	struct look_test test;
+	bool is_same;
+
+	(void)state;
+	begin(&test);
+	assert_int_equal(GOES_ON("\xeb\x10"), AT + 0x12); /* jmp */
+	assert_true(is_same);
+	assert_int_equal(GOES_ON("\x90\x75\xfd"), AT + 3); /* a loop's end */
+	assert_true(is_same);
+	assert_int_equal(GOES_ON("\x90\x75\x10"), 0); /* forward: either */
+	assert_true(is_same);
+	/* call: within the page; to another one, which returns */
+	assert_int_equal(GOES_ON("\xe8\x10\0\0\0"), AT + 0x15);
+	assert_int_equal(GOES_ON("\xe8\0\x20\0\0"), AT + 5);
+	assert_int_equal(GOES_ON("\xff\xd0"), AT + 2); /* call eax */
+	assert_int_equal(GOES_ON("\xff\xe0"), 0); /* jmp eax */
+	assert_int_equal(GOES_ON("\xc3"), 0); /* ret */
+	assert_int_equal(GOES_ON("\xcf"), 0); /* iret */
+	assert_false(is_same);
+	machine_fini(&test.m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +178,7 @@ int main(void)
 		cmocka_unit_test(test_branches),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_what_was_looked_at),
+		cmocka_unit_test(test_ahead),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

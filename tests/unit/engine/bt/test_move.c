@@ -45,9 +45,12 @@ static struct bt_block *translate(struct guest *guest, unsigned page,
 				  uint64_t rip)
 {
 	struct bt_vcpu *vcpu = (struct bt_vcpu *)guest->cpu;
+	struct bt_ahead ahead;
 
 	vcpu->cpu.s.rip = rip;
-	return bt_translate(vcpu, guest_page(guest, page) + (rip & ~PAGE_MASK));
+	return bt_translate(vcpu, rip,
+			    guest_page(guest, page) + (rip & ~PAGE_MASK),
+			    &ahead);
 }
 
 static uint32_t number_of(struct guest *guest, unsigned page)
