@@ -25,15 +25,7 @@
 
 /* --- plan ------------------------------------------------------------------- */
 
-/* The stack that one instruction uses, by RSP before it. */
-struct use {
-	int32_t low, high; /* low == high: no access */
-	int32_t change; /* of RSP */
-	bool is_lost; /* RSP is not known behind it */
-	bool is_leave; /* RSP becomes RBP first */
-};
-
-static void use_range(struct use *use, int32_t low, unsigned size)
+static void use_range(struct stack_use *use, int32_t low, unsigned size)
 {
 	int32_t high = low + (int32_t)size;
 	bool is_first = use->low == use->high;
@@ -82,7 +74,7 @@ static bool writes_rsp(const struct insn *insn)
 }
 
 static void use_operands(const struct translation *t, const struct insn *insn,
-			 struct use *use)
+			 struct stack_use *use)
 {
 	const struct insn_row *row = insn_row(insn);
 
@@ -111,23 +103,24 @@ static bool is_push_of_memory(const struct translation *t,
 	       insn->operand[0].kind == OPND_MEM;
 }
 
-static struct use find_use(const struct translation *t, const struct insn *insn)
+static struct stack_use find_use(const struct translation *t,
+				 const struct insn *insn)
 {
 	const struct insn_row *row = insn_row(insn);
 	int32_t word = (int32_t)t->word;
-	struct use use = { .is_lost = true };
+	struct stack_use use = { .is_lost = true };
 
 	switch (insn->op) {
 	case OP_PUSH:
 		if (!is_simple(t, insn) && !is_push_of_memory(t, insn))
 			return use;
-		use = (struct use){ .low = -word, .change = -word };
+		use = (struct stack_use){ .low = -word, .change = -word };
 		use_operands(t, insn, &use);
 		return use;
 	case OP_POP:
 		if (!is_simple(t, insn))
 			return use;
-		return (struct use){
+		return (struct stack_use){
 			.high = word,
 			.change = word,
 			.is_lost = is_rsp(t, &insn->operand[0]),
@@ -135,7 +128,7 @@ static struct use find_use(const struct translation *t, const struct insn *insn)
 	case OP_LEAVE:
 		if (insn->opsize != t->word)
 			return use;
-		return (struct use){
+		return (struct stack_use){
 			.high = word,
 			.change = word,
 			.is_leave = true,
@@ -152,16 +145,16 @@ static struct use find_use(const struct translation *t, const struct insn *insn)
 	case OP_PUSHF:
 		if (!t->wide || insn->opsize != 8)
 			return use;
-		return (struct use){ .low = -8, .change = -8 };
+		return (struct stack_use){ .low = -8, .change = -8 };
 	case OP_POPF:
 		if (!t->wide || insn->opsize != 8)
 			return use;
-		return (struct use){ .high = 8, .change = 8 };
+		return (struct stack_use){ .high = 8, .change = 8 };
 	default:
 		break;
 	}
 	if (find_change(t, insn, &use.change))
-		return (struct use){ .change = use.change };
+		return (struct stack_use){ .change = use.change };
 	if (row->bt == BT_STRING || row->bt == BT_BRANCH)
 		use.is_lost = false;
 	if (row->bt == BT_COPY || row->bt == BT_MEM)
@@ -212,7 +205,7 @@ static bool extend_run(struct stack_run *run, int32_t low, int32_t high)
 
 static struct stack_run *start_run(struct translation *t,
 				   const struct stretch *stretch, unsigned i,
-				   const struct use *use)
+				   const struct stack_use *use)
 {
 	unsigned place = use->is_leave ? i : check_place(t, stretch, i);
 	int32_t change = use->is_leave ? 0 :
@@ -247,8 +240,10 @@ void stack_plan(struct translation *t)
 	if (t->flavour.by_tlb || t->flavour.is_segmented)
 		return;
 	for (unsigned i = 0; i < t->count; i++) {
-		struct use use = find_use(t, &t->insn[i]);
+		struct stack_use use = find_use(t, &t->insn[i]);
 		int32_t rsp;
+
+		t->use[i] = use;
 
 		if (use.is_leave) {
 			run = NULL;
@@ -328,14 +323,13 @@ static void begin_run(struct translation *t, unsigned i)
 
 void stack_end(struct translation *t, unsigned i)
 {
-	struct use use;
+	const struct stack_use *use = &t->use[i];
 
 	if (!t->current_run)
 		return;
-	use = find_use(t, &t->insn[i]);
-	t->rsp += use.change;
-	if (use.is_lost || !is_short(t->rsp) ||
-	    use.is_leave !=
+	t->rsp += use->change;
+	if (use->is_lost || !is_short(t->rsp) ||
+	    use->is_leave !=
 		    (t->current_run->is_leave && t->current_run->first == i))
 		t->current_run = NULL;
 }

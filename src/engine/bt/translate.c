@@ -433,6 +433,13 @@ static enum x86_mode mode_of(const struct bt_flavour *flavour)
 	return flavour->is_32 ? X86_MODE_32 : X86_MODE_64;
 }
 
+/* The next one's place: it is not in the processor's caches. */
+static void prefetch_block(const struct bt_block *block)
+{
+	for (unsigned at = 0; at < sizeof(*block); at += 64)
+		__builtin_prefetch((const uint8_t *)block + at, 1);
+}
+
 /* A CALL returns, a loop ends. */
 static struct bt_ahead look_ahead(const struct translation *t)
 {
@@ -519,5 +526,6 @@ struct bt_block *bt_translate(struct bt_vcpu *vcpu, uint64_t rip,
 		bt_check_note(&t);
 	bt_dump_block(&t);
 	*ahead = look_ahead(&t);
+	prefetch_block(t.block + 1);
 	return t.block;
 }

@@ -87,6 +87,14 @@ struct stack_run {
 	bool is_leave; /* by RBP instead: `first` is a LEAVE */
 };
 
+/* The stack that one instruction uses, by RSP before it. */
+struct stack_use {
+	int32_t low, high; /* low == high: no access */
+	int32_t change; /* of RSP */
+	bool is_lost; /* RSP is not known behind it */
+	bool is_leave; /* RSP becomes RBP first */
+};
+
 #define STACK_RUNS (BT_LINKS - 2)
 
 struct translation {
@@ -115,6 +123,7 @@ struct translation {
 	/* stack.c's: the plan, and where the emitting is */
 	struct stack_run run[STACK_RUNS];
 	unsigned runs, next_run;
+	struct stack_use use[TRANSLATE_INSNS_MAX];
 	const struct stack_run *current_run; /* checked; NULL: none */
 	int32_t rsp; /* less what it was at its check */
 	int32_t lag; /* of the guest's RSP over R11 */
