@@ -58,13 +58,6 @@ void emit_link_by_tlb(struct translation *t, uint64_t rip)
 	emit_ask(t, rip, n);
 }
 
-static void emit_poll(struct translation *t, uint64_t rip)
-{
-	need_flags_saved(t, RFLAGS_STATUS);
-	code_poll(&t->c);
-	cold_add(t, COLD_ATTENTION, code_jcc_forward(&t->c, COND_NE), rip);
-}
-
 /* The displacement that was just emitted leads to `rip`, when it is chained. */
 static void link_here(struct translation *t, uint64_t rip,
 		      enum bt_link_kind kind)
@@ -74,54 +67,76 @@ static void link_here(struct translation *t, uint64_t rip,
 	cold_add(t, COLD_ASK, at, rip)->link = add_link(t, at, kind);
 }
 
+static void emit_jcc_link(struct translation *t, unsigned condition,
+			  uint64_t rip, enum bt_link_kind kind)
+{
+	struct code *c = &t->c;
+
+	code_align_patched(c, 2);
+	code_u8(c, 0x0f);
+	code_u8(c, 0x80 | condition);
+	code_u32(c, 0);
+	link_here(t, rip, kind);
+}
+
 void emit_goto(struct translation *t, unsigned i, uint64_t rip)
 {
+	bool is_polled = rip <= insn_rip(t, i), is_near = is_same_page(t, rip);
 	enum bt_link_kind kind = LINK_FAR;
 	struct code *c = &t->c;
 
 	if (!flags_needed_at(t, rip))
 		t->flags = FLAGS_DEAD;
-	if (rip <= insn_rip(t, i))
-		emit_poll(t, rip);
-	if (!is_same_page(t, rip))
+	if (is_polled || !is_near)
 		need_flags_saved(t, RFLAGS_STATUS);
-	else
+	if (is_near)
 		kind = t->flags == FLAGS_IN_RFLAGS ? LINK_RFLAGS : LINK_SAVED;
-	code_align_patched(c, 1);
+	if (!is_polled) {
+		code_align_patched(c, 1);
+		code_u8(c, 0xe9);
+		code_u32(c, 0);
+		link_here(t, rip, kind);
+		return;
+	}
+	code_poll(c);
+	emit_jcc_link(t, COND_E, rip, kind);
 	code_u8(c, 0xe9);
 	code_u32(c, 0);
-	link_here(t, rip, kind);
+	cold_add(t, COLD_ATTENTION, c->at - 4, rip);
 }
 
 /* A conditional branch that is one: forward, within the page. */
-static bool emit_jcc_direct(struct translation *t, unsigned i, uint64_t target)
+static bool emit_jcc_direct(struct translation *t, unsigned i,
+			    unsigned condition, uint64_t target)
 {
-	struct code *c = &t->c;
-
 	if (target <= insn_rip(t, i) || !is_same_page(t, target))
 		return false;
-	code_align_patched(c, 2);
-	code_u8(c, 0x0f);
-	code_u8(c, 0x80 | t->insn[i].cond);
-	code_u32(c, 0);
-	link_here(t, target,
-		  flags_needed_at(t, target) ? LINK_RFLAGS : LINK_SAVED);
+	emit_jcc_link(t, condition, target,
+		      flags_needed_at(t, target) ? LINK_RFLAGS : LINK_SAVED);
 	return true;
 }
 
+/* One side of it by a branch alone, if there is one that can do without more. */
 static void emit_jcc(struct translation *t, unsigned i)
 {
-	uint64_t target = insn_target(t, i);
+	uint64_t target = insn_target(t, i), next = insn_next(t, i);
+	unsigned condition = t->insn[i].cond;
 	uint8_t *fall_through;
 
 	need_flags_in_rflags(t);
-	if (!emit_jcc_direct(t, i, target)) {
-		fall_through = code_jcc_forward(&t->c, t->insn[i].cond ^ 1);
-		emit_goto(t, i, target);
-		code_land(&t->c, fall_through);
-		t->flags = FLAGS_IN_RFLAGS;
+	if (emit_jcc_direct(t, i, condition, target)) {
+		emit_goto(t, i, next);
+		return;
 	}
-	emit_goto(t, i, insn_next(t, i));
+	if (emit_jcc_direct(t, i, condition ^ 1, next)) {
+		emit_goto(t, i, target);
+		return;
+	}
+	fall_through = code_jcc_forward(&t->c, condition ^ 1);
+	emit_goto(t, i, target);
+	code_land(&t->c, fall_through);
+	t->flags = FLAGS_IN_RFLAGS;
+	emit_goto(t, i, next);
 }
 
 /* LOOP and JrCXZ: RCX by the size of addresses. */
