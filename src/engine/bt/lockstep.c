@@ -305,10 +305,20 @@ static uint64_t draw(struct bt_check *check, uint64_t limit)
 	return (check->random >> 33) % limit;
 }
 
+static void give_up(struct bt_check *check)
+{
+	check->given_up++;
+	check->is_open = false;
+}
+
 bool bt_check_wants(struct bt_vcpu *vcpu)
 {
 	struct bt_check *check = vcpu->bt->check;
 
+	/* The interpreter has gone on where there is no code. Of the block that
+	 * is open only a fault of the next fetch could still be told. */
+	if (check->is_open && vcpu->cpu.s.rip != check->reference->s.rip)
+		give_up(check);
 	if (check->every == 1)
 		return true;
 	if (check->left) {
@@ -735,12 +745,6 @@ static const char *const stop_names[] = {
 	[STOP_FAULT] = "a fault",
 	[STOP_LOST] = "what cannot be told",
 };
-
-static void give_up(struct bt_check *check)
-{
-	check->given_up++;
-	check->is_open = false;
-}
 
 /* The first difference ends the VM: what follows would be its consequences. */
 static void found(struct bt_check *check, const char *what)

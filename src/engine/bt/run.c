@@ -634,6 +634,7 @@ void bt_run_code(struct interp *cpu)
 			run_translated(vcpu, &link);
 		} else {
 			bt_vectors_to_state(vcpu);
+			vcpu->is_checked = false;
 			interp_block(cpu);
 			link = 0;
 		}
