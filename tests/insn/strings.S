@@ -92,5 +92,28 @@
 	mov	ecx, ecx
 	rep stosb
 	sum
+	/* A number that is known, over the end of a page, wherever that is. */
 	mov	rdi, r8
+	xor	r10d, r10d
+1:	mov	rax, r10
+	mov	ecx, 5
+	not	rax
+	rep stosq
+	lea	rsi, [rdi - 40]
+	mov	ecx, 7
+	rep movsq
+	sub	rdi, 30
+	mov	eax, ecx
+	mov	rcx, 6
+	rep stosd
+	lea	rsi, [rdi - 33]
+	mov	ecx, 9
+	rep movsd
+	lea	rdi, [rdi + rcx - 42]
+	inc	r10d
+	cmp	r10d, 110
+	jb	1b
+	mov	[rdi + 80], rsi
+	sub	[rdi + 80], rdi
+	add	rdi, 88
 	finish
