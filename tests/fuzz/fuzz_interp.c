@@ -280,7 +280,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fill_ram(&world, &head, data + sizeof(head), size - sizeof(head));
 	set_state(&world, &head);
 	for (unsigned i = 0; i < RUNS; i++) {
-		atomic_store(&world.cpu->attention, false);
+		atomic_store(&world.cpu->attention, 0);
 		world.interrupts = next(&world.random) % 3 == 0;
 		if (interp_execute(world.cpu, INSTRUCTIONS / RUNS) ==
 		    INTERP_SHUTDOWN)

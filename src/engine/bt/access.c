@@ -181,27 +181,36 @@ static void miss(struct translation *t, unsigned i, unsigned condition,
 	t->retry = NULL;
 }
 
-static void emit_entry_place(const struct translation *t, struct code *c)
+/* SPARE = the place of the entry for the address in host register `reg`. */
+static void emit_entry_place(const struct translation *t, struct code *c,
+			     unsigned reg)
 {
 	_Static_assert(sizeof(struct tlb_entry) == 16, "index shifted by 8");
 	if (t->bt->has_bmi2) {
-		code_rorx32(c, SPARE, SCRATCH, PAGE_SHIFT - 4);
+		code_rorx32(c, SPARE, reg, PAGE_SHIFT - 4);
 	} else {
-		code_rr(c, OP_SIZE_32, 0x89, SPARE, SCRATCH);
+		code_rr(c, OP_SIZE_32, 0x89, SPARE, reg);
 		code_shr32(c, SPARE, PAGE_SHIFT - 4);
 	}
 	code_group1(c, OP_SIZE_32, 4, SPARE, (TLB_ENTRIES - 1) << 4);
 }
 
-/* SCRATCH is the address, then its offset in the page; SPARE the entry's
- * place. */
-static void emit_lookup_entry(struct translation *t, unsigned i, unsigned size,
-			      enum mmu_access access, unsigned alignment)
+/* The address is in `reg`. SCRATCH becomes its offset in the page, SPARE the
+ * entry's place. */
+static void emit_lookup_entry(struct translation *t, unsigned i, unsigned reg,
+			      unsigned size, enum mmu_access access,
+			      unsigned alignment)
 {
+	uint32_t tag = tlb_field(t, access, TLB_TAG);
 	struct code *c = &t->c;
 
-	emit_entry_place(t, c);
-	code_gs_indexed(c, 0x33, SCRATCH, SPARE, tlb_field(t, access, TLB_TAG));
+	emit_entry_place(t, c, reg);
+	if (reg == SCRATCH) {
+		code_gs_indexed(c, 0x33, SCRATCH, SPARE, tag);
+	} else {
+		code_gs_indexed(c, 0x8b, SCRATCH, SPARE, tag);
+		code_rr(c, OP_SIZE_64, 0x31, SCRATCH, reg);
+	}
 	code_group1(c, OP_SIZE_64, 7, SCRATCH, (uint32_t)PAGE_SIZE - size);
 	miss(t, i, COND_A, size, access, COLD_BY_ENTRY);
 	if (alignment > 1) { /* of at most 64 bytes */
@@ -215,7 +224,7 @@ void emit_translate(struct translation *t, unsigned i, unsigned size,
 {
 	struct code *c = &t->c;
 
-	emit_lookup_entry(t, i, size, access, alignment);
+	emit_lookup_entry(t, i, SCRATCH, size, access, alignment);
 	code_gs_indexed(c, 0x33, SCRATCH, SPARE, tlb_field(t, access, TLB_TAG));
 	code_gs_indexed(c, 0x03, SCRATCH, SPARE,
 			tlb_field(t, access, TLB_ADDEND));
@@ -349,6 +358,21 @@ static bool emit_parts(struct translation *t, const struct insn *insn,
 	return true;
 }
 
+/* The host register that the address is in, or SCRATCH, where it is now. */
+static unsigned emit_address_in(struct translation *t, unsigned i)
+{
+	const struct insn *insn = &t->insn[i];
+
+	if (!is_one_register(t, insn) || insn->base == INSN_REG_NONE ||
+	    in_memory(insn->base) || insn->disp || insn->seg >= SEG_FS) {
+		emit_address(t, i);
+		return SCRATCH;
+	}
+	t->has_delta = false;
+	t->retry = code_here(&t->c);
+	return host_register(insn->base);
+}
+
 struct insn_place emit_place(struct translation *t, unsigned i,
 			     const struct operand *memory, bool keeps_spare)
 {
@@ -365,8 +389,7 @@ struct insn_place emit_place(struct translation *t, unsigned i,
 		emit_memory(t, i, memory);
 		return place;
 	}
-	emit_address(t, i);
-	emit_lookup_entry(t, i, memory->size, access,
+	emit_lookup_entry(t, i, emit_address_in(t, i), memory->size, access,
 			  alignment_of(insn, memory));
 	code_gs_indexed(c, 0x8b, SCRATCH, SPARE,
 			tlb_field(t, access, TLB_ADDEND));

@@ -99,7 +99,7 @@ void emit_goto(struct translation *t, unsigned i, uint64_t rip)
 		return;
 	}
 	code_poll(c);
-	emit_jcc_link(t, COND_E, rip, kind);
+	emit_jcc_link(t, COND_AE, rip, kind);
 	code_u8(c, 0xe9);
 	code_u32(c, 0);
 	cold_add(t, COLD_ATTENTION, c->at - 4, rip);
@@ -231,7 +231,7 @@ static void emit_call(struct translation *t, unsigned i)
 	need_flags_saved(t, t->live_after[i]);
 	emit_push_return(t, i, next);
 	code_poll(c);
-	called = cold_add(t, COLD_CALLED, code_jcc_forward(c, COND_NE), target);
+	called = cold_add(t, COLD_CALLED, code_jcc_forward(c, COND_B), target);
 	code_align_patched(c, 1);
 	code_u8(c, 0xe8);
 	code_u32(c, 0);

@@ -388,10 +388,14 @@ static inline void code_align_patched(struct code *c, unsigned before)
 		code_word(c, PREFIX_CS * 0x010101, 8 - at);
 }
 
-/* cmp byte gs:[attention], 0 */
+/*
+ * cmp rsp, gs:[attention]: COND_B, attention is asked for (INTERP_ATTENTION), or
+ * COND_AE. Processors make one operation of this and the branch behind it, which
+ * they do not of a comparison of memory with a constant.
+ */
 static inline void code_poll(struct code *c)
 {
-	code_gs_imm8(c, 0x80, 7, FIELD(cpu.attention), 0);
+	code_gs(c, OP_SIZE_64, 0x3b, RSP, FIELD(cpu.attention));
 }
 
 /* cmp dword gs:[field], value; jne: the value's place is aligned when the

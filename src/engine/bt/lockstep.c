@@ -329,7 +329,7 @@ bool bt_check_wants(struct bt_vcpu *vcpu)
 	}
 	/* Also where no block leaves by itself: at the next poll. */
 	if (--check->wait % 16 == 1)
-		atomic_store_explicit(&vcpu->cpu.attention, true,
+		atomic_store_explicit(&vcpu->cpu.attention, INTERP_ATTENTION,
 				      memory_order_relaxed);
 	if (check->wait)
 		return false;

@@ -46,7 +46,7 @@ void bt_stop_some(struct bt_vm *bt, struct bt_vcpu *self, uint32_t set)
 		if (!other || other == self || !(set >> i & 1))
 			continue;
 		while (atomic_load(&other->in_guest)) {
-			atomic_store(&other->cpu.attention, true);
+			atomic_store(&other->cpu.attention, INTERP_ATTENTION);
 			sched_yield();
 		}
 	}

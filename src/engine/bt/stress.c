@@ -104,6 +104,6 @@ void bt_stress_vcpu(struct bt_vcpu *vcpu)
 		bt_percpu_forget(vcpu);
 	}
 	if (bt_stress_hits(stress, STRESS_ATTENTION, 1))
-		atomic_store_explicit(&vcpu->cpu.attention, true,
+		atomic_store_explicit(&vcpu->cpu.attention, INTERP_ATTENTION,
 				      memory_order_relaxed);
 }

@@ -207,7 +207,7 @@ static void make_repeat(struct code *c, struct bt_vm *bt, unsigned view,
 	code_u32(c, FIELD(resume));
 	code_land(c, attention);
 	code_poll(c);
-	code_jcc(c, COND_E, again);
+	code_jcc(c, COND_AE, again);
 	back_all(c, is_movs);
 	code_jump(c, bt->stubs.attention);
 	for (unsigned i = 0; i < ARRAY_SIZE(slow); i++)

@@ -77,7 +77,7 @@ void emit_lookup(struct code *c, unsigned codes, unsigned target,
 	code_group1(c, OP_SIZE_32, 4, SPARE,
 		    (BT_JUMPS - 1) * (uint32_t)sizeof(struct bt_jump));
 	code_poll(c);
-	missed[0] = code_jcc_forward(c, COND_NE);
+	missed[0] = code_jcc_forward(c, COND_B);
 	code_gs_indexed(c, 0x3b, target, SPARE, rip);
 	missed[1] = code_jcc_forward(c, COND_NE);
 	CODE(c, 0x65, 0x41, 0xff, 0xa1); /* jmp gs:[r9 + ..] */

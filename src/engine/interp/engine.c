@@ -54,7 +54,8 @@ static void look_again(struct vcpu *vcpu)
 {
 	struct interp *cpu = vcpu->engine;
 
-	atomic_store_explicit(&cpu->attention, true, memory_order_relaxed);
+	atomic_store_explicit(&cpu->attention, INTERP_ATTENTION,
+			      memory_order_relaxed);
 }
 
 static enum exit_action world_exit(void *world, struct exit *exit)
@@ -391,7 +392,7 @@ static enum run_result interp_run(struct vcpu *vcpu,
 		uint32_t leave;
 
 		/* Before the requests are read: a kick from here on is seen. */
-		atomic_store(&cpu->attention, false);
+		atomic_store(&cpu->attention, 0);
 		leave = atomic_load(&vcpu->requests) & VCPU_LEAVE;
 		if (leave)
 			return leave & VCPU_STOP ? RUN_STOP : RUN_PAUSE;
@@ -423,7 +424,7 @@ static void interp_kick(struct vcpu *vcpu)
 {
 	struct interp *cpu = vcpu->engine;
 
-	atomic_store(&cpu->attention, true);
+	atomic_store(&cpu->attention, INTERP_ATTENTION);
 }
 
 /* --- state ---------------------------------------------------------------- */

@@ -183,6 +183,9 @@ enum interp_event {
 	INTERP_EVENT_COUNT,
 };
 
+/* More than any address: bt compares its stack pointer with it. */
+#define INTERP_ATTENTION UINT64_MAX
+
 struct interp {
 	struct cpu_state s;
 
@@ -221,7 +224,7 @@ struct interp {
 	uint64_t instructions; /* retired */
 	uint32_t pauses; /* PAUSE instructions */
 	/* Set by vcpu_request through kick: look at vcpu->requests. */
-	_Atomic bool attention;
+	_Atomic uint64_t attention; /* 0, or INTERP_ATTENTION */
 
 	struct tlb tlb;
 	/* Of physical addresses: without bit 20 while the A20 gate is closed.

@@ -217,7 +217,7 @@ enum exit_action interp_exit(struct interp *cpu, struct exit *exit)
 	enum exit_action action = cpu->ops->exit(cpu->world, exit);
 
 	if (action == EXIT_LEAVE)
-		atomic_store(&cpu->attention, true);
+		atomic_store(&cpu->attention, INTERP_ATTENTION);
 	/* What a device asked of this CPU holds from the next instruction on:
 	 * A20, a reset. */
 	if (atomic_load_explicit(&cpu->attention, memory_order_relaxed))

@@ -222,7 +222,7 @@ enum interp_result machine_run(struct machine *machine)
 
 	machine->cpu->s.activity = CPU_ACTIVE;
 	do {
-		atomic_store(&machine->cpu->attention, false);
+		atomic_store(&machine->cpu->attention, 0);
 		result = interp_execute(machine->cpu,
 					end - machine->cpu->instructions);
 	} while (result == INTERP_LEAVE && machine->cpu->instructions < end);

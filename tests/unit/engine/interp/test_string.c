@@ -202,11 +202,11 @@ static void test_attention(void **state)
 	m->cpu->s.gpr[RDI] = MACHINE_DATA + 0x8000;
 	m->cpu->s.gpr[RCX] = 0x4000;
 	LOAD(m, movs);
-	atomic_store(&m->cpu->attention, true);
+	atomic_store(&m->cpu->attention, INTERP_ATTENTION);
 	assert_int_equal(interp_execute(m->cpu, ~0ull), INTERP_LEAVE);
 	assert_reg(m, RCX, 0x4000);
 	/* the flag comes up after the instruction has begun */
-	atomic_store(&m->cpu->attention, false);
+	atomic_store(&m->cpu->attention, 0);
 	assert_int_equal(interp_execute(m->cpu, 1), INTERP_LEAVE);
 	assert_reg(m, RCX, 0);
 	assert_int_equal(m->cpu->instructions, 1);
@@ -233,7 +233,7 @@ static void test_ports(void **state)
 static void ask_for_attention(struct machine *machine, struct exit *exit)
 {
 	if (exit->reason == EXIT_IO)
-		atomic_store(&machine->cpu->attention, true);
+		atomic_store(&machine->cpu->attention, INTERP_ATTENTION);
 }
 
 /* Interrupted after each element, it still does each exactly once. */
