@@ -268,6 +268,7 @@ static void emit_target(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
 	const struct operand *operand = &insn->operand[0];
+	struct insn_place place = { SCRATCH, INSN_NO_INDEX, 1, 0 };
 	struct code *c = &t->c;
 
 	if (t->flavour.is_segmented) {
@@ -283,14 +284,13 @@ static void emit_target(struct translation *t, unsigned i)
 		return;
 	}
 	if (is_stack_operand(t, insn) &&
-	    stack_has(t, (int32_t)insn->disp, t->word)) {
+	    stack_has(t, (int32_t)insn->disp, t->word))
 		stack_address(t, (int32_t)insn->disp);
-	} else {
-		emit_memory(t, i, operand);
-	}
-	code_u8(c, 0x45 | t->wide << 3); /* mov r10, [r10] */
-	code_u8(c, 0x8b);
-	code_u8(c, 0x12);
+	else
+		place = emit_place(t, i, operand, false);
+	code_memory(c, t->wide, 0x8b, SCRATCH, place.base,
+		    place.index == INSN_NO_INDEX ? NO_REGISTER : place.index,
+		    place.scale, place.displacement);
 }
 
 /* The push of the return address does not change it. */

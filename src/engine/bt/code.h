@@ -304,10 +304,10 @@ static inline void code_lea(struct code *c, unsigned to, unsigned base,
 
 #define NO_REGISTER 255
 
-/* LEA to, [base + index * scale + displacement]; base and index optional. */
-static inline void code_lea_full(struct code *c, bool wide, unsigned to,
-				 unsigned base, unsigned index, unsigned scale,
-				 int32_t displacement)
+/* op to, [base + index * scale + displacement]; base and index optional. */
+static inline void code_memory(struct code *c, bool wide, unsigned opcode,
+			       unsigned to, unsigned base, unsigned index,
+			       unsigned scale, int32_t displacement)
 {
 	unsigned log = scale == 8 ? 3 : scale == 4 ? 2 : scale == 2 ? 1 : 0;
 	unsigned b = base == NO_REGISTER ? 5 : base;
@@ -317,8 +317,8 @@ static inline void code_lea_full(struct code *c, bool wide, unsigned to,
 	unsigned more = base == NO_REGISTER ? 4 : code_displacement_size(mod);
 	bool has_sib = index != NO_REGISTER || base == NO_REGISTER ||
 		       (b & 7) == 4;
-	uint64_t word = 0x8d | (mod | (to & 7) << 3 | (has_sib ? 4 : b & 7))
-				       << 8;
+	uint64_t word = opcode | (mod | (to & 7) << 3 | (has_sib ? 4 : b & 7))
+					 << 8;
 	unsigned size = 2;
 
 	if (has_sib)
@@ -328,6 +328,13 @@ static inline void code_lea_full(struct code *c, bool wide, unsigned to,
 	if (rex)
 		word = 0x40 | rex | word << 8;
 	code_word(c, word, size + more + (rex ? 1 : 0));
+}
+
+static inline void code_lea_full(struct code *c, bool wide, unsigned to,
+				 unsigned base, unsigned index, unsigned scale,
+				 int32_t displacement)
+{
+	code_memory(c, wide, 0x8d, to, base, index, scale, displacement);
 }
 
 /* Branches to code that exists; Jcc by condition. */
