@@ -30,7 +30,8 @@ int main(int argc, char **argv)
 	/* They stay open in the command and in what it starts. */
 	if (ioctl(bare, KVM_CREATE_VCPU, 0) < 0 ||
 	    ioctl(with_apic, KVM_ENABLE_CAP, &split) < 0 ||
-	    ioctl(with_apic, KVM_CREATE_VCPU, 0) < 0)
+	    ioctl(with_apic, KVM_CREATE_VCPU, 0) < 0 ||
+	    fcntl(bare, F_SETFD, 0) < 0 || fcntl(with_apic, F_SETFD, 0) < 0)
 		perror("hold-kvm: /dev/kvm");
 	execvp(argv[1], argv + 1);
 	perror(argv[1]);
