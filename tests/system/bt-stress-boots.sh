@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # full
-# time: 120
+# time: 300
 # Boots of the cloud kernel under each stress switch of the translator, struck
 # each time; but smc at one page in eight. When every store of a boot is the
 # interpreter's and drops its page's code, at more than a microsecond each, it
