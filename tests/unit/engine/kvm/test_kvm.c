@@ -120,7 +120,8 @@ static enum bus_result on_access(void *device, struct access *access)
 	}
 	if (m->writes < ARRAY_SIZE(m->written))
 		m->written[m->writes] = access->value;
-	m->writes++;
+	/* wait_until_ready looks at it meanwhile. */
+	__atomic_store_n(&m->writes, m->writes + 1, __ATOMIC_RELEASE);
 	if (m->on_write && m->writes == 1)
 		m->on_write(m);
 	return BUS_HANDLED;
