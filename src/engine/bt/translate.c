@@ -122,9 +122,12 @@ static bool is_shift(const struct insn *insn)
 
 uint32_t insn_keeps_status(const struct insn *insn)
 {
-	const struct operand *count = &insn->operand[insn->nops - 1];
+	const struct operand *count;
 
-	if (!is_shift(insn) || count->kind == OPND_ONE ||
+	if (!is_shift(insn))
+		return 0;
+	count = &insn->operand[insn->nops - 1];
+	if (count->kind == OPND_ONE ||
 	    (count->kind == OPND_IMM &&
 	     ((uint64_t)insn->imm & (insn->operand[0].size == 8 ? 63 : 31))))
 		return 0;
