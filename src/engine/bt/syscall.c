@@ -202,7 +202,7 @@ static void check_frame(struct code *c, struct slow *slow)
 	code_gs_imm8(c, 0x80, 7, FIELD(has_waiting), 0);
 	slow_if(c, slow, COND_NE);
 	code_poll(c);
-	slow_if(c, slow, COND_NE);
+	slow_if(c, slow, COND_B);
 	load_frame(c, RAX, FRAME_FLAGS);
 	CODE(c, 0xa9);
 	code_u32(c, (uint32_t)IRET_SLOW);
