@@ -13,6 +13,7 @@
 #include "boot/e820.h"
 #include "boot/multiboot.h"
 #include "core/memory.h"
+#include "x86/paging.h"
 
 #define SELECTOR_CODE 0x10
 #define SELECTOR_DATA 0x18
@@ -24,9 +25,6 @@
 #define DATA	      0xc093u
 #define TSS_BUSY      0x008bu
 
-#define PTE_PRESENT   BIT(0)
-#define PTE_WRITABLE  BIT(1)
-#define PDE_LARGE     BIT(7)
 #define TABLE_ENTRIES 512
 #define IDENTITY_GIB  4
 
@@ -59,17 +57,16 @@ static int write_page_tables(struct memory *memory)
 	uint64_t table[TABLE_ENTRIES] = { 0 };
 	int error;
 
-	table[0] = pdpt | PTE_PRESENT | PTE_WRITABLE;
+	table[0] = pdpt | PTE_P | PTE_RW;
 	error = memory_write(memory, pml4, table, sizeof(table));
 	for (unsigned i = 0; i < IDENTITY_GIB; i++)
-		table[i] = (pdpt + (i + 1) * PAGE_SIZE) | PTE_PRESENT |
-			   PTE_WRITABLE;
+		table[i] = (pdpt + (i + 1) * PAGE_SIZE) | PTE_P | PTE_RW;
 	if (!error)
 		error = memory_write(memory, pdpt, table, sizeof(table));
 	for (unsigned i = 0; i < IDENTITY_GIB && !error; i++) {
 		for (uint64_t j = 0; j < TABLE_ENTRIES; j++)
-			table[j] = ((uint64_t)i << 30 | j << 21) | PTE_PRESENT |
-				   PTE_WRITABLE | PDE_LARGE;
+			table[j] = ((uint64_t)i << 30 | j << 21) | PTE_P |
+				   PTE_RW | PTE_PS;
 		error = memory_write(memory, pdpt + (i + 1) * PAGE_SIZE, table,
 				     sizeof(table));
 	}

@@ -2,15 +2,7 @@
 /* The page walker: table formats, rights and error codes of SDM 3, 4.3-4.7. */
 #include "x86/walk.h"
 
-#define ENTRY_P	   BIT(0)
-#define ENTRY_RW   BIT(1)
-#define ENTRY_US   BIT(2)
-#define ENTRY_A	   BIT(5)
-#define ENTRY_D	   BIT(6)
-#define ENTRY_PS   BIT(7)
-#define ENTRY_G	   BIT(8)
-#define ENTRY_XD   BIT(63)
-#define ENTRY_ADDR BITS(51, 12)
+#include "x86/paging.h"
 
 #define LEVELS_MAX 4
 
@@ -51,7 +43,7 @@ static const struct format format_pae = {
 	.levels = 2,
 	.entry_size = 8,
 	.index_bits = 9,
-	.address = ENTRY_ADDR,
+	.address = PTE_ADDR,
 	.large = { [2] = 2ull << 20 },
 	.reserved = { [1] = BITS(62, 52), [2] = BITS(62, 52) },
 	.reserved_large = { [2] = BITS(62, 52) | BITS(20, 13) },
@@ -62,10 +54,10 @@ static const struct format format_4level = {
 	.levels = 4,
 	.entry_size = 8,
 	.index_bits = 9,
-	.address = ENTRY_ADDR,
+	.address = PTE_ADDR,
 	.large = { [2] = 2ull << 20, [3] = 1ull << 30 },
 	.has_keys = true,
-	.reserved = { [4] = ENTRY_PS },
+	.reserved = { [4] = PTE_PS },
 	.reserved_large = { [2] = BITS(20, 13), [3] = BITS(29, 13) },
 };
 
@@ -105,7 +97,7 @@ bool walk_pdpte_is_valid(uint64_t pdpte, unsigned maxphyaddr)
 {
 	uint64_t reserved = BITS(2, 1) | BITS(8, 5) | BITS(63, maxphyaddr);
 
-	return !(pdpte & ENTRY_P) || !(pdpte & reserved);
+	return !(pdpte & PTE_P) || !(pdpte & reserved);
 }
 
 /* One copy for each format, so that what the format says is known to it. */
@@ -129,7 +121,7 @@ PER_FORMAT uint64_t reserved_bits(const struct walk_paging *paging,
 	if (max < 52)
 		bits |= BITS(51, max);
 	if (!has_xd(paging))
-		bits |= ENTRY_XD;
+		bits |= PTE_XD;
 	return bits;
 }
 
@@ -242,11 +234,11 @@ PER_FORMAT enum step set_flags(const struct walk *walk, unsigned stage,
 {
 	for (unsigned i = 0; i < trail->count; i++) {
 		uint64_t old = trail->entry[i].value;
-		uint64_t new = old | ENTRY_A;
+		uint64_t new = old | PTE_A;
 		gpa_t gpa;
 
 		if (is_write && i == trail->count - 1)
-			new |= ENTRY_D;
+			new |= PTE_D;
 		if (new == old)
 			continue;
 		if (!locate_entry(walk, stage, trail->entry[i].gpa, WALK_WRITE,
@@ -302,26 +294,26 @@ PER_FORMAT enum step descend(const struct walk *walk, unsigned stage,
 		if (!locate_entry(walk, stage, table, WALK_READ, &gpa, fault))
 			return STEP_FAULT;
 		entry = walk->read(walk->world, gpa, format->entry_size);
-		if (!(entry & ENTRY_P))
+		if (!(entry & PTE_P))
 			return fail(paging, stage, address, access, 0, fault);
-		is_large = (entry & ENTRY_PS) && format->large[level];
+		is_large = (entry & PTE_PS) && format->large[level];
 		if (entry & reserved_bits(paging, format, level, is_large))
 			return fail(paging, stage, address, access,
 				    PF_PRESENT | PF_RESERVED, fault);
 		trail->entry[trail->count].gpa = table;
 		trail->entry[trail->count++].value = entry;
-		page->is_writable &= !!(entry & ENTRY_RW);
-		page->is_user &= !!(entry & ENTRY_US);
+		page->is_writable &= !!(entry & PTE_RW);
+		page->is_user &= !!(entry & PTE_US);
 		if (format->entry_size == 8)
-			page->is_executable &= !(entry & ENTRY_XD);
+			page->is_executable &= !(entry & PTE_XD);
 		if (level == 1 || is_large) {
 			page->size = is_large ? format->large[level] :
 						PAGE_SIZE;
 			if (format->has_keys)
 				page->key = bits_get(entry, 62, 59);
-			page->is_global = (entry & ENTRY_G) &&
+			page->is_global = (entry & PTE_G) &&
 					  (paging->cr4 & CR4_PGE);
-			page->is_dirty = (entry & ENTRY_D) ||
+			page->is_dirty = (entry & PTE_D) ||
 					 access->kind == WALK_WRITE;
 			page->gpa = page_frame(format, entry, page->size) |
 				    (address & (page->size - 1));
@@ -348,7 +340,7 @@ PER_FORMAT enum step walk_once(const struct walk *walk, unsigned stage,
 	};
 	if (format == &format_pae) {
 		table = paging->pdpte[bits_get(address, 31, 30)];
-		if (!(table & ENTRY_P))
+		if (!(table & PTE_P))
 			return fail(paging, stage, address, access, 0, fault);
 		table &= format->address;
 	}

@@ -25,13 +25,9 @@
 #include "core/vm.h"
 #include "engine/bt/translate.h"
 #include "engine/interp/mmu.h"
+#include "x86/paging.h"
 
-/* Bits of a paging-structure entry: SDM 3, 4.5. */
-#define ENTRY_P	 BIT(0)
-#define ENTRY_PS BIT(7)
-#define ENTRY_XD BIT(63)
-
-#define COPIES	 3
+#define COPIES 3
 /* Addresses of a page that are looked at, and blocks to find them. */
 #define CANDIDATES 8
 #define LOOKED_AT  1024
@@ -75,7 +71,7 @@ static const uint8_t *find_table(struct bt_vcpu *vcpu, uint64_t gva)
 		if (!table)
 			return NULL;
 		entry = load_u64(table + (gva >> shift & 511) * 8);
-		if (!(entry & ENTRY_P) || (shift < 39 && entry & ENTRY_PS))
+		if (!(entry & PTE_P) || (shift < 39 && entry & PTE_PS))
 			return NULL;
 	}
 	return entry_host(vcpu, entry);
@@ -91,7 +87,7 @@ static uint32_t page_at(struct bt_vcpu *vcpu, const uint8_t *table,
 	if (!table)
 		return ~0u;
 	entry = load_u64(table + (gva >> PAGE_SHIFT & 511) * 8);
-	if (!(entry & ENTRY_P) || (entry & ENTRY_XD))
+	if (!(entry & PTE_P) || (entry & PTE_XD))
 		return ~0u;
 	host = entry_host(vcpu, entry);
 	return host ? bt_page_of(vcpu->bt, host) : ~0u;

@@ -7,15 +7,7 @@
  */
 #include "engine/interp/mmu.h"
 
-#define ENTRY_P	   BIT(0)
-#define ENTRY_RW   BIT(1)
-#define ENTRY_US   BIT(2)
-#define ENTRY_A	   BIT(5)
-#define ENTRY_D	   BIT(6)
-#define ENTRY_PS   BIT(7)
-#define ENTRY_G	   BIT(8)
-#define ENTRY_XD   BIT(63)
-#define ENTRY_ADDR BITS(51, 12)
+#include "x86/paging.h"
 
 #define SHIFT_PML4 39
 
@@ -59,13 +51,13 @@ static void read_entries(struct interp *cpu, gva_t gva, unsigned shift,
 	uint64_t size = 1ull << shift;
 
 	*page = (struct walk_page){
-		.gpa = (last & ENTRY_ADDR & ~(size - 1)) | (gva & (size - 1)),
+		.gpa = (last & PTE_ADDR & ~(size - 1)) | (gva & (size - 1)),
 		.size = size,
-		.is_writable = all & ENTRY_RW,
-		.is_user = all & ENTRY_US,
-		.is_executable = !(any & ENTRY_XD),
-		.is_global = (last & ENTRY_G) && (cpu->s.cr4 & CR4_PGE),
-		.is_dirty = last & ENTRY_D,
+		.is_writable = all & PTE_RW,
+		.is_user = all & PTE_US,
+		.is_executable = !(any & PTE_XD),
+		.is_global = (last & PTE_G) && (cpu->s.cr4 & CR4_PGE),
+		.is_dirty = last & PTE_D,
 	};
 }
 
@@ -73,7 +65,7 @@ enum mmu_walk mmu_walk_64(struct interp *cpu, gva_t gva, enum mmu_access access,
 			  enum mmu_view view, struct walk_page *page,
 			  struct walk_fault *fault)
 {
-	gpa_t table = cpu->s.cr3 & ENTRY_ADDR;
+	gpa_t table = cpu->s.cr3 & PTE_ADDR;
 	uint64_t reserved, entry, all = ~0ull, any = 0;
 	struct interp_piece piece;
 	unsigned shift;
@@ -89,15 +81,15 @@ enum mmu_walk mmu_walk_64(struct interp *cpu, gva_t gva, enum mmu_access access,
 			return MMU_WALK_OTHER;
 		entry = __atomic_load_n((const uint64_t *)(piece.host + gpa),
 					__ATOMIC_RELAXED);
-		if (!(entry & ENTRY_P))
+		if (!(entry & PTE_P))
 			return fail(gva, access, view, 0, fault);
 		if (entry & reserved)
 			return MMU_WALK_OTHER;
 		all &= entry;
 		any |= entry;
-		if (shift == PAGE_SHIFT || (entry & ENTRY_PS))
+		if (shift == PAGE_SHIFT || (entry & PTE_PS))
 			break;
-		table = entry & ENTRY_ADDR;
+		table = entry & PTE_ADDR;
 	}
 	if (shift == SHIFT_PML4 ||
 	    (shift > PAGE_SHIFT && (entry & BITS(shift - 1, 13))))
@@ -105,7 +97,7 @@ enum mmu_walk mmu_walk_64(struct interp *cpu, gva_t gva, enum mmu_access access,
 	read_entries(cpu, gva, shift, all, any, entry, page);
 	if (!is_allowed(cpu, access, view, page))
 		return fail(gva, access, view, PF_PRESENT, fault);
-	if (!(all & ENTRY_A) || (access == MMU_WRITE && !page->is_dirty))
+	if (!(all & PTE_A) || (access == MMU_WRITE && !page->is_dirty))
 		return MMU_WALK_OTHER;
 	return MMU_WALK_DONE;
 }
