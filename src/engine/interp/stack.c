@@ -147,7 +147,9 @@ static void exec_enter(struct interp *cpu, const struct insn *insn)
 {
 	unsigned size = insn->opsize, level = insn->imm2 % 32;
 	uint64_t mask = stack_mask(cpu), bp = cpu->s.gpr[RBP];
-	uint64_t frame = (cpu->s.gpr[RSP] - size) & mask, sp = frame, value;
+	uint64_t sp = (cpu->s.gpr[RSP] - size) & mask, value;
+	/* Of a 16-bit stack the upper half of ESP, too. */
+	uint64_t frame = stack_pointer(cpu, sp);
 
 	mem_store(cpu, SEG_SS, sp, bp, size);
 	for (unsigned i = 1; i < level; i++) {
