@@ -486,8 +486,9 @@ static bool world_init(struct comparison *c)
 	const char *parts[9] = { NULL };
 	unsigned count = 0;
 
-	for (char *part = strtok(c->options.engine, ","); part && count < 8;
-	     part = strtok(NULL, ","))
+	for (char *part = c->options.engine ? strtok(c->options.engine, ",") :
+					      NULL;
+	     part && count < 8; part = strtok(NULL, ","))
 		parts[count++] = part;
 	if (!count || !strcmp(parts[0], "interp"))
 		return guest_init(&c->guest, NULL, NULL) == 0;
