@@ -7,7 +7,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#define BIT(n) (1ull << (n))
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+#define BIT(n)	    (1ull << (n))
 
 /* Bits high..low set, both inclusive, 63 >= high >= low. */
 #define BITS(high, low)	  ((~0ull >> (63 - (high))) & (~0ull << (low)))

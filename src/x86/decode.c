@@ -20,10 +20,7 @@
  * Prefixes end at byte 15 at the latest; behind them at most 4 bytes of VEX
  * or EVEX, opcode, ModRM, SIB, displacement and immediate.
  */
-#define WINDOW	    40
-
-#define likely(x)   __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
+#define WINDOW 40
 
 /*
  * What is known so far.  It lives in registers as far as the compiler can

@@ -11,9 +11,6 @@
 #include "base/bits.h"
 #include "x86/insn_table.h"
 
-#define likely(x)   __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
-
 /* Bytes that may be read: more than the longest such instruction has. */
 #define READ_AHEAD 24
 

@@ -64,14 +64,12 @@ static bool is_constant_address(const struct insn *insn)
 	       (insn->base == INSN_REG_NONE && insn->index == INSN_REG_NONE);
 }
 
-/* Of 32 bits unless `wide`. What is relative to RIP moves with the block, if it
- * is all of an address. */
-static void emit_constant_address(struct translation *t, unsigned i,
+/* The address, or that of its page; of 32 bits unless `wide`. What is relative to
+ * RIP moves with the block, if it is all of an address. */
+static void emit_constant_address(struct translation *t,
+				  const struct insn *insn, uint64_t address,
 				  unsigned to, bool wide)
 {
-	const struct insn *insn = &t->insn[i];
-	uint64_t address = constant_address(t, i);
-
 	if (insn->base == INSN_REG_RIP && wide && insn->adsize == 8) {
 		emit_rip(t, to, address);
 		return;
@@ -89,14 +87,21 @@ static void emit_segment_base(struct translation *t, const struct insn *insn)
 			insn->seg * (uint32_t)sizeof(struct cpu_segment));
 }
 
+/* What misses begins here again; R10 is about to go. */
+static void begin_access(struct translation *t)
+{
+	t->has_delta = false;
+	t->retry = code_here(&t->c);
+}
+
 void emit_address(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
 
-	t->has_delta = false;
-	t->retry = code_here(&t->c);
+	begin_access(t);
 	if (is_constant_address(insn))
-		emit_constant_address(t, i, SCRATCH, true);
+		emit_constant_address(t, insn, constant_address(t, i), SCRATCH,
+				      true);
 	else
 		emit_sum(t, insn, SCRATCH, insn->adsize == 8);
 	if (insn->adsize == 2)
@@ -118,7 +123,8 @@ void emit_lea(struct translation *t, unsigned i)
 	if (!is_constant_address(insn))
 		emit_sum(t, insn, to, wide);
 	else
-		emit_constant_address(t, i, to, wide);
+		emit_constant_address(t, insn, constant_address(t, i), to,
+				      wide);
 	if (to == SCRATCH)
 		code_store(&t->c, FIELD_GPR(operand->reg), SCRATCH);
 }
@@ -127,9 +133,7 @@ uint8_t *emit_branch_slow(struct translation *t, unsigned condition)
 {
 	if (likely(!bt_stress_hits(&t->bt->stress, STRESS_SLOW, 1)))
 		return code_jcc_forward(&t->c, condition);
-	code_u8(&t->c, 0xe9);
-	code_u32(&t->c, 0);
-	return t->c.at - 4;
+	return code_jump_forward(&t->c);
 }
 
 static void slow(struct translation *t, unsigned condition, unsigned i)
@@ -150,14 +154,8 @@ void interpret_if(struct translation *t, unsigned i, unsigned condition)
 static uint32_t tlb_field(const struct translation *t, enum mmu_access access,
 			  size_t field)
 {
-	unsigned table = t->flavour.view * MMU_ACCESSES + access;
-
-	return FIELD(cpu.tlb.entry[0][0][0]) + (uint32_t)field +
-	       table * TLB_ENTRIES * (uint32_t)sizeof(struct tlb_entry);
+	return field_tlb(t->flavour.view, access, field);
 }
-
-#define TLB_TAG	   offsetof(struct tlb_entry, tag)
-#define TLB_ADDEND offsetof(struct tlb_entry, addend)
 
 /* Where a comparison with an entry fails; `offset`: of the operand, from what
  * SCRATCH is then. */
@@ -167,9 +165,8 @@ static void miss(struct translation *t, unsigned i, unsigned condition,
 	struct cold *cold;
 
 	if (bt_stress_hits(&t->bt->stress, STRESS_SLOW, 1)) {
-		code_u8(&t->c, 0xe9);
-		code_u32(&t->c, 0);
-		cold_add(t, COLD_INTERPRET, t->c.at - 4, insn_rip(t, i));
+		cold_add(t, COLD_INTERPRET, code_jump_forward(&t->c),
+			 insn_rip(t, i));
 		return;
 	}
 	cold = cold_add(t, COLD_MISS, code_jcc_forward(&t->c, condition),
@@ -273,21 +270,13 @@ static void emit_with_entry(struct translation *t, unsigned i, unsigned opcode,
 static int32_t emit_known_page(struct translation *t, unsigned i,
 			       const struct operand *memory)
 {
-	const struct insn *insn = &t->insn[i];
 	enum mmu_access access = access_of(memory);
 	uint64_t address = constant_address(t, i);
 	int32_t offset = (int32_t)(address & ~PAGE_MASK);
-	uint64_t page = address & PAGE_MASK;
-	struct code *c = &t->c;
 
-	t->has_delta = false;
-	t->retry = code_here(c);
-	if (insn->base == INSN_REG_RIP && insn->adsize == 8)
-		emit_rip(t, SCRATCH, page);
-	else
-		code_constant(c, SCRATCH, page);
-	if (insn->base == INSN_REG_RIP && insn->adsize != 8)
-		t->has_places = false;
+	begin_access(t);
+	emit_constant_address(t, &t->insn[i], address & PAGE_MASK, SCRATCH,
+			      true);
 	emit_with_entry(t, i, 0x3b, tlb_field(t, access, TLB_TAG));
 	miss(t, i, COND_NE, memory->size, access, offset);
 	emit_with_entry(t, i, 0x03, tlb_field(t, access, TLB_ADDEND));
@@ -368,15 +357,14 @@ static unsigned emit_address_in(struct translation *t, unsigned i)
 		emit_address(t, i);
 		return SCRATCH;
 	}
-	t->has_delta = false;
-	t->retry = code_here(&t->c);
+	begin_access(t);
 	return host_register(insn->base);
 }
 
 struct insn_place emit_place(struct translation *t, unsigned i,
 			     const struct operand *memory, bool keeps_spare)
 {
-	struct insn_place place = { SCRATCH, INSN_NO_INDEX, 1, 0 };
+	struct insn_place place = AT_SCRATCH;
 	const struct insn *insn = &t->insn[i];
 	enum mmu_access access = access_of(memory);
 	struct code *c = &t->c;
@@ -398,7 +386,7 @@ struct insn_place emit_place(struct translation *t, unsigned i,
 	if (emit_parts(t, insn, &place) && keeps_spare) {
 		code_lea_full(c, true, SCRATCH, SCRATCH, SPARE, place.scale,
 			      place.displacement);
-		place = (struct insn_place){ SCRATCH, INSN_NO_INDEX, 1, 0 };
+		place = AT_SCRATCH;
 	}
 	return place;
 }

@@ -50,9 +50,7 @@ void emit_link_by_tlb(struct translation *t, uint64_t rip)
 	unsigned n;
 
 	code_align_patched(c, 1);
-	code_u8(c, 0xe9);
-	code_u32(c, 0);
-	at = c->at - 4;
+	at = code_jump_forward(c);
 	n = add_link(t, at, LINK_BY_TLB);
 	code_land(c, at);
 	emit_ask(t, rip, n);
@@ -70,12 +68,8 @@ static void link_here(struct translation *t, uint64_t rip,
 static void emit_jcc_link(struct translation *t, unsigned condition,
 			  uint64_t rip, enum bt_link_kind kind)
 {
-	struct code *c = &t->c;
-
-	code_align_patched(c, 2);
-	code_u8(c, 0x0f);
-	code_u8(c, 0x80 | condition);
-	code_u32(c, 0);
+	code_align_patched(&t->c, 2);
+	code_jcc_forward(&t->c, condition);
 	link_here(t, rip, kind);
 }
 
@@ -93,16 +87,13 @@ void emit_goto(struct translation *t, unsigned i, uint64_t rip)
 		kind = t->flags == FLAGS_IN_RFLAGS ? LINK_RFLAGS : LINK_SAVED;
 	if (!is_polled) {
 		code_align_patched(c, 1);
-		code_u8(c, 0xe9);
-		code_u32(c, 0);
+		code_jump_forward(c);
 		link_here(t, rip, kind);
 		return;
 	}
 	code_poll(c);
 	emit_jcc_link(t, COND_AE, rip, kind);
-	code_u8(c, 0xe9);
-	code_u32(c, 0);
-	cold_add(t, COLD_ATTENTION, c->at - 4, rip);
+	cold_add(t, COLD_ATTENTION, code_jump_forward(c), rip);
 }
 
 /* A conditional branch that is one: forward, within the page. */
@@ -268,7 +259,7 @@ static void emit_target(struct translation *t, unsigned i)
 {
 	const struct insn *insn = &t->insn[i];
 	const struct operand *operand = &insn->operand[0];
-	struct insn_place place = { SCRATCH, INSN_NO_INDEX, 1, 0 };
+	struct insn_place place = AT_SCRATCH;
 	struct code *c = &t->c;
 
 	if (t->flavour.is_segmented) {

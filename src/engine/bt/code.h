@@ -39,6 +39,19 @@ static inline unsigned host_register(unsigned guest)
 #define FIELD_GPR(n) ((uint32_t)(offsetof(struct bt_vcpu, cpu.s.gpr) + 8 * (n)))
 #define FIELD_RIP    FIELD(cpu.s.rip)
 
+#define TLB_TAG	     offsetof(struct tlb_entry, tag)
+#define TLB_ADDEND   offsetof(struct tlb_entry, addend)
+
+/* That of the first entry of a table. */
+static inline uint32_t field_tlb(unsigned view, enum mmu_access access,
+				 size_t field)
+{
+	unsigned table = view * MMU_ACCESSES + access;
+
+	return FIELD(cpu.tlb.entry[0][0][0]) + (uint32_t)field +
+	       table * TLB_ENTRIES * (uint32_t)sizeof(struct tlb_entry);
+}
+
 /* The low `size` bytes of a word, up to 8. By words, as the compiler takes each
  * store of a byte for one to c->at too. There is room for 16 beyond the end. */
 static inline void code_word(struct code *c, uint64_t word, unsigned size)
@@ -371,6 +384,12 @@ enum {
 static inline uint8_t *code_jcc_forward(struct code *c, unsigned condition)
 {
 	code_word(c, 0x0f | (0x80 | condition) << 8, 6);
+	return c->at - 4;
+}
+
+static inline uint8_t *code_jump_forward(struct code *c)
+{
+	code_word(c, 0xe9, 5);
 	return c->at - 4;
 }
 

@@ -52,26 +52,20 @@ void emit_crossing_check(struct translation *t, unsigned i)
 	unsigned here = t->room - t->offset[i], size;
 	const uint8_t *bytes = insn_bytes(t, i);
 	uint64_t page = next_page(t);
-	uint32_t entry =
-		FIELD(cpu.tlb.entry[0][0][0]) +
-		((code_view(t) * MMU_ACCESSES + MMU_EXEC) * TLB_ENTRIES +
-		 tlb_index(page)) *
-			(uint32_t)sizeof(struct tlb_entry);
+	uint32_t entry = field_tlb(code_view(t), MMU_EXEC, 0) +
+			 tlb_index(page) * (uint32_t)sizeof(struct tlb_entry);
 	struct code *c = &t->c;
 
 	t->has_delta = false;
 	t->has_places = false; /* the next page's TLB entry is chosen */
-	t->has_delta = false;
 	need_flags_saved(
 		t, insn_reads_status(insn) |
 			   (t->live_after[i] &
 			    (~row->flags_written | insn_keeps_status(insn))));
 	code_constant(c, SCRATCH, page);
-	code_gs(c, OP_SIZE_64, 0x3b, SCRATCH,
-		entry + (uint32_t)offsetof(struct tlb_entry, tag));
+	code_gs(c, OP_SIZE_64, 0x3b, SCRATCH, entry + (uint32_t)TLB_TAG);
 	interpret_unless_equal(t, i);
-	code_gs(c, OP_SIZE_64, 0x03, SCRATCH,
-		entry + (uint32_t)offsetof(struct tlb_entry, addend));
+	code_gs(c, OP_SIZE_64, 0x03, SCRATCH, entry + (uint32_t)TLB_ADDEND);
 	for (unsigned done = 0; here + done < insn->len; done += size) {
 		unsigned left = insn->len - here - done;
 

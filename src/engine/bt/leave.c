@@ -207,14 +207,10 @@ void bt_miss_stubs_make(struct code *c, struct bt_vm *bt)
 	for (unsigned table = 0; table < MMU_VIEWS * 2; table++) {
 		unsigned view = table / 2, is_write = table % 2;
 		enum mmu_access access = is_write ? MMU_WRITE : MMU_READ;
-		uint32_t field =
-			FIELD(cpu.tlb.entry[0][0][0]) +
-			((view * MMU_ACCESSES + access) * TLB_ENTRIES) *
-				(uint32_t)sizeof(struct tlb_entry);
 
 		stubs->miss[view][is_write] = code_here(c);
 		code_gs_indexed(c, 0x33, SCRATCH, SPARE,
-				field + offsetof(struct tlb_entry, tag));
+				field_tlb(view, access, TLB_TAG));
 		code_jump(c, stubs->miss_at);
 	}
 }

@@ -254,8 +254,7 @@ static void find_temporaries(const struct translation *t,
 	for (unsigned i = 0; i < 16; i++)
 		temps->rename.to[i] = (uint8_t)i;
 	temps->rename.to[RSP] = GUEST_RSP;
-	temps->rename.place =
-		(struct insn_place){ SCRATCH, INSN_NO_INDEX, 1, 0 };
+	temps->rename.place = AT_SCRATCH;
 	find_hosts(t, insn, !has_memory, temps);
 	for (unsigned i = 0; i < temps->count; i++) {
 		struct temporary *entry = &temps->entry[i];
@@ -405,7 +404,7 @@ static void emit_carried(struct translation *t, unsigned i)
 	struct temporaries temps;
 	struct insn_place *place = &temps.rename.place;
 	uint8_t bytes[INSN_REENCODED_MAX + 8];
-	unsigned length;
+	unsigned length = 0;
 	bool has_held;
 
 	find_temporaries(t, insn, memory != NULL, &temps);
@@ -413,10 +412,13 @@ static void emit_carried(struct translation *t, unsigned i)
 		is_checked = false;
 		place->base = (uint8_t)low_register(insn_registers(insn));
 	}
-	length = insn_reencode(bytes, insn, insn_bytes(t, i), &temps.rename);
-	if (!length) {
-		emit_interpret(t, i);
-		return;
+	if (!memory || place->base != SCRATCH) {
+		length = insn_reencode(bytes, insn, insn_bytes(t, i),
+				       &temps.rename);
+		if (!length) {
+			emit_interpret(t, i);
+			return;
+		}
 	}
 	if (is_checked) {
 		has_held = is_held(t);
@@ -435,9 +437,11 @@ static void emit_carried(struct translation *t, unsigned i)
 					    is_taken(&temps, SPARE) ||
 						    wants_flags);
 	}
-	if (memory)
+	/* Without such a register there is always one. */
+	if (memory && place->base == SCRATCH)
 		length = insn_reencode(bytes, insn, insn_bytes(t, i),
 				       &temps.rename);
+	BUG_ON(!length);
 	if (divides(insn))
 		need_flags_saved(t, kept);
 	if (wants_flags)
@@ -471,9 +475,7 @@ void emit_interpret(struct translation *t, unsigned i)
 	t->has_delta = false;
 	stack_settle(t);
 	need_flags_saved(t, t->live_after[i] | insn_reads_status(insn));
-	code_u8(&t->c, 0xe9);
-	code_u32(&t->c, 0);
-	cold_add(t, COLD_INTERPRET, t->c.at - 4, insn_rip(t, i));
+	cold_add(t, COLD_INTERPRET, code_jump_forward(&t->c), insn_rip(t, i));
 	t->flags = FLAGS_SAVED;
 }
 

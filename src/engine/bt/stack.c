@@ -244,7 +244,6 @@ void stack_plan(struct translation *t)
 		int32_t rsp;
 
 		t->use[i] = use;
-
 		if (use.is_leave) {
 			run = NULL;
 			at = 0;

@@ -31,18 +31,14 @@ uint8_t *bt_stub_translate(struct code *c, unsigned view,
 			   enum mmu_access access, unsigned address,
 			   unsigned host, unsigned offset)
 {
-	uint32_t table = FIELD(cpu.tlb.entry[0][0][0]) +
-			 ((view * MMU_ACCESSES + access) * TLB_ENTRIES) *
-				 (uint32_t)sizeof(struct tlb_entry);
-
 	code_move(c, offset, address);
 	code_rr(c, OP_SIZE_32, 0x89, host, address);
 	code_shr32(c, host, PAGE_SHIFT - 4);
 	code_group1(c, OP_SIZE_32, 4, host, (TLB_ENTRIES - 1) << 4);
 	code_gs_indexed(c, 0x33, offset, host,
-			table + offsetof(struct tlb_entry, tag));
+			field_tlb(view, access, TLB_TAG));
 	code_gs_indexed(c, 0x8b, host, host,
-			table + offsetof(struct tlb_entry, addend));
+			field_tlb(view, access, TLB_ADDEND));
 	add_rr(c, host, address);
 	code_group1(c, OP_SIZE_64, 7, offset, (uint32_t)PAGE_SIZE - 1);
 	return code_jcc_forward(c, COND_A);

@@ -223,6 +223,8 @@ void emit_lea(struct translation *t, unsigned i);
 /* True for [RSP + displacement] alone, without FS or GS. */
 bool is_stack_operand(const struct translation *t, const struct insn *insn);
 
+#define AT_SCRATCH ((struct insn_place){ SCRATCH, INSN_NO_INDEX, 1, 0 })
+
 /* R10 = the host address of a memory operand that has a size, by the TLB: all
  * the above. */
 void emit_memory(struct translation *t, unsigned i,

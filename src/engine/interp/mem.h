@@ -10,9 +10,6 @@
 #include "base/bits.h"
 #include "engine/interp/interp.h"
 
-#define likely(x)   __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
-
 uint64_t mem_read_slow(struct interp *cpu, enum segment segment,
 		       uint64_t offset, unsigned size);
 void mem_write_slow(struct interp *cpu, enum segment segment, uint64_t offset,

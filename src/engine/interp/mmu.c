@@ -76,7 +76,7 @@ static bool table_exchange(void *world, gpa_t gpa, unsigned size, uint64_t old,
 	return is_stored;
 }
 
-static struct walk_paging current_paging(struct interp *cpu)
+struct walk_paging mmu_paging(struct interp *cpu)
 {
 	struct walk_paging paging = {
 		.cr0 = cpu->s.cr0,
@@ -174,7 +174,7 @@ bool mmu_translate(struct interp *cpu, gva_t gva, enum mmu_access access,
 	case MMU_WALK_OTHER:
 		break;
 	}
-	paging = current_paging(cpu);
+	paging = mmu_paging(cpu);
 	walk = (struct walk){
 		.read = table_read,
 		.exchange = table_exchange,

@@ -22,6 +22,9 @@ bool mmu_translate(struct interp *cpu, gva_t gva, enum mmu_access access,
 		   enum mmu_view view, struct mem_place *place,
 		   struct walk_fault *fault);
 
+/* What governs the vCPU's paging now. */
+struct walk_paging mmu_paging(struct interp *cpu);
+
 /*
  * The same walk for what systems do all the time: DONE with *page filled in, FAULT
  * with *fault; OTHER: walk_translate has to. Changes nothing. walk64.c

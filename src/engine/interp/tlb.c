@@ -297,8 +297,8 @@ void tlb_drop_last(struct interp *cpu, enum mmu_view view, unsigned index)
 	struct tlb *tlb = &cpu->tlb;
 
 	for (unsigned access = 0; access < MMU_ACCESSES; access++)
-		tlb->entry[tlb->last_view][access][tlb->last_index].tag =
-			no_tag(tlb->last_index);
+		empty(&tlb->entry[tlb->last_view][access][tlb->last_index],
+		      tlb->last_index);
 	tlb->last_view = view;
 	tlb->last_index = index;
 }

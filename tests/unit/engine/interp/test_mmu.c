@@ -342,16 +342,22 @@ static void load_cr3(struct world *w, uint64_t cr3, bool keep)
 	tlb_load_cr3(w->cpu, keep);
 }
 
-static void test_pcid(void **state)
+/* With two pages that tell which they are. */
+static void init_pcids(struct world *w)
 {
-	struct world *w = *state;
-	gva_t gva = 0x50000;
-
 	world_long_mode(w, 0);
 	w->cpu->s.cr4 |= CR4_PCIDE;
 	tlb_flush(w->cpu);
 	store_u64(w->ram + 0x50000, 50);
 	store_u64(w->ram + 0x60000, 60);
+}
+
+static void test_pcid(void **state)
+{
+	struct world *w = *state;
+	gva_t gva = 0x50000;
+
+	init_pcids(w);
 	load_cr3(w, WORLD_PML4 | 1, false);
 	assert_int_equal(peek(w, gva), 50);
 	set_pte(w, gva, 0x60000 | RIGHTS);
@@ -391,11 +397,7 @@ static void test_pcid_and_global_page(void **state)
 	struct world *w = *state;
 	gva_t gva = 0x50000;
 
-	world_long_mode(w, 0);
-	w->cpu->s.cr4 |= CR4_PCIDE;
-	tlb_flush(w->cpu);
-	store_u64(w->ram + 0x50000, 50);
-	store_u64(w->ram + 0x60000, 60);
+	init_pcids(w);
 	set_pte(w, gva, 0x50000 | RIGHTS | WORLD_G);
 	load_cr3(w, WORLD_PML4 | 1, false);
 	assert_int_equal(peek(w, gva), 50);
@@ -412,12 +414,11 @@ static void test_many_pages(void **state)
 {
 	struct world *w = *state;
 	struct tlb *tlb;
-	uint8_t *page = w->ram + 0x50000;
+	uint8_t *page;
 
-	world_long_mode(w, 0);
-	w->cpu->s.cr4 |= CR4_PCIDE;
-	tlb_flush(w->cpu);
+	init_pcids(w);
 	tlb = &w->cpu->tlb;
+	page = w->ram + 0x50000;
 	load_cr3(w, WORLD_PML4 | 1, false);
 	for (unsigned i = 0; i < 3 * TLB_FILLS; i++)
 		tlb_enter(w->cpu, MMU_SUPERVISOR, i % 2 ? MMU_READ : MMU_WRITE,

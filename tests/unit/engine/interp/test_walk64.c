@@ -88,15 +88,7 @@ static bool walk_whole(struct tables *tables, gva_t gva, enum mmu_access access,
 		       enum mmu_view view, struct walk_page *page,
 		       struct walk_fault *fault)
 {
-	struct interp *cpu = tables->world.cpu;
-	const struct walk_paging paging = {
-		.cr0 = cpu->s.cr0,
-		.cr3 = cpu->s.cr3,
-		.cr4 = cpu->s.cr4,
-		.efer = cpu->s.msr.efer,
-		.maxphyaddr = mmu_maxphyaddr(cpu),
-		.pkru = cpu->s.pkru,
-	};
+	const struct walk_paging paging = mmu_paging(tables->world.cpu);
 	const struct walk walk = {
 		.read = read_entry,
 		.exchange = exchange_entry,
